@@ -1,0 +1,181 @@
+"""The ONNX file: layers as OpenCV's importers like them, with one of two heads behind ConvDet.
+
+Opset 12, fixed shapes, and only operations that cv2.dnn 4.10 to 5.x all run.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import onnx
+from onnx import TensorProto, helper, numpy_helper
+
+from sqdet_cv.spec import ModelSpec
+
+from .errors import ExportError
+from .graph import Layer
+
+OPSET = 12
+IR_VERSION = 8  # newer ones are refused by older importers
+INPUT = "image"
+HEADS = {
+    "convdet": ("deltas", "class_scores", "confidence"),
+    "decoded": ("boxes_xyxy", "scores"),
+}
+
+
+class GraphBuilder:
+    """Collects nodes and initialisers; each `add` returns the name of the node's (first) output."""
+
+    def __init__(self, half: bool = False) -> None:
+        self.nodes: list[onnx.NodeProto] = []
+        self.initializers: list[onnx.TensorProto] = []
+        self.half = half
+
+    def add(self, op: str, inputs: Sequence[str], outputs: str | Sequence[str], **attributes: object) -> str:
+        names = [outputs] if isinstance(outputs, str) else list(outputs)
+        self.nodes.append(helper.make_node(op, list(inputs), names, name=names[0], **attributes))
+        return names[0]
+
+    def constant(self, name: str, value: np.ndarray) -> str:
+        self.initializers.append(numpy_helper.from_array(value, name))
+        return name
+
+    def weight(self, name: str, value: np.ndarray) -> str:
+        """A constant that may be stored as float16; the graph then casts it back, which importers do once, at load."""
+        if not self.half:
+            return self.constant(name, value)
+        self.constant(name, value.astype(np.float16))
+        return self.add("Cast", [name], f"{name}.float", to=TensorProto.FLOAT)
+
+    def add_layer(self, layer: Layer) -> str:
+        name, settings = layer.name, layer.settings
+        if layer.kind == "conv":
+            inputs = [
+                *layer.inputs,
+                self.weight(f"{name}.weight", layer.weight),
+                self.weight(f"{name}.bias", layer.bias),
+            ]
+            kernel = list(layer.weight.shape[2:])
+            return self.add(
+                "Conv",
+                inputs,
+                name,
+                kernel_shape=kernel,
+                strides=[settings["stride"]] * 2,
+                pads=[settings["padding"]] * 4,
+            )
+        if layer.kind == "relu":
+            return self.add("Relu", layer.inputs, name)
+        if layer.kind == "leaky_relu":
+            return self.add("LeakyRelu", layer.inputs, name, alpha=float(settings["slope"]))
+        if layer.kind == "max_pool":
+            return self.add(
+                "MaxPool",
+                layer.inputs,
+                name,
+                kernel_shape=[settings["kernel"]] * 2,
+                strides=[settings["stride"]] * 2,
+                pads=[settings["padding"]] * 4,
+                ceil_mode=int(settings["ceil_mode"]),
+            )
+        if layer.kind == "average_pool":
+            return self.add("GlobalAveragePool", layer.inputs, name)
+        if layer.kind == "concat":
+            return self.add("Concat", layer.inputs, name, axis=1)
+        if layer.kind == "add":
+            return self.add("Add", layer.inputs, name)
+        raise ExportError(f"{name}: no ONNX form for a layer of kind {layer.kind}")
+
+
+def detector_model(
+    layers: list[Layer], spec: ModelSpec, head: str, *, crop: int = 0, half: bool = False
+) -> onnx.ModelProto:
+    """A detector with the `convdet` head (deltas (1, A, 4), class_scores (1, A, C), confidence (1, A)) or the
+    `decoded` one (boxes_xyxy (1, A, 4) in input pixels, scores (1, A, C) = confidence x class score).
+
+    Args:
+        layers: from `trace`, the input called INPUT, the last layer being ConvDet.
+        crop: rings of cells to cut off ConvDet's grid; the spec describes what is left.
+        half: store convolution weights as float16.
+    """
+    if head not in HEADS:
+        raise ExportError(f"no head called {head!r}; there are {', '.join(HEADS)}")
+    builder = GraphBuilder(half)
+    for layer in layers:
+        grid = builder.add_layer(layer)
+    if crop:
+        grid = _crop(builder, grid, spec, crop)
+    _split(builder, grid, spec)
+    if head == "decoded":
+        _decode(builder, spec)
+    a, c = spec.num_anchors, spec.num_classes
+    shapes = {
+        "deltas": [1, a, 4],
+        "class_scores": [1, a, c],
+        "confidence": [1, a],
+        "boxes_xyxy": [1, a, 4],
+        "scores": [1, a, c],
+    }
+    width, height = spec.input_wh
+    graph = helper.make_graph(
+        builder.nodes,
+        f"sqdet_{head}",
+        [helper.make_tensor_value_info(INPUT, TensorProto.FLOAT, [1, 3, height, width])],
+        [helper.make_tensor_value_info(name, TensorProto.FLOAT, shapes[name]) for name in HEADS[head]],
+        builder.initializers,
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", OPSET)], ir_version=IR_VERSION)
+    model.producer_name = "sqdet-cv"
+    onnx.checker.check_model(model, full_check=True)
+    return model
+
+
+def _crop(builder: GraphBuilder, grid: str, spec: ModelSpec, rings: int) -> str:
+    ints = lambda name, values: builder.constant(name, np.asarray(values, np.int64))  # noqa: E731
+    ends = [rings + cells for cells in spec.grid_hw]
+    inputs = [grid, ints("crop_starts", [rings, rings]), ints("crop_ends", ends), ints("crop_axes", [2, 3])]
+    return builder.add("Slice", inputs, "crop")
+
+
+def _split(builder: GraphBuilder, grid: str, spec: ModelSpec) -> None:
+    """(N, K(C+1+4), rows, columns) to the three tensors, one row per anchor; names as in the 2017 net's last layers."""
+    k, c, a = spec.num_shapes, spec.num_classes, spec.num_anchors
+    shape = lambda name, *dims: builder.constant(name, np.asarray(dims, np.int64))  # noqa: E731
+    rows = builder.add("Transpose", [grid], "permute", perm=[0, 2, 3, 1])
+    parts = ["slice_classes", "slice_confidence", "slice_deltas"]
+    builder.add("Split", [rows], parts, axis=3, split=[k * c, k, k * 4])
+    logits = builder.add("Reshape", [parts[0], shape("classes_shape", -1, a, c)], "class_logits")
+    builder.add("Softmax", [logits], "class_scores", axis=2)
+    confidence = builder.add("Reshape", [parts[1], shape("confidence_shape", -1, a)], "confidence_logits")
+    builder.add("Sigmoid", [confidence], "confidence")
+    builder.add("Reshape", [parts[2], shape("deltas_shape", -1, a, 4)], "deltas")
+
+
+def _decode(builder: GraphBuilder, spec: ModelSpec) -> None:
+    """`sqdet_cv.boxes.decode_deltas` as nodes."""
+    a = spec.num_anchors
+    ints = lambda name, value: builder.constant(name, np.asarray([value], np.int64))  # noqa: E731
+    floats = lambda name, value: builder.constant(name, np.asarray(value, np.float32))  # noqa: E731
+    last = ints("last_axis", 2)
+    cuts = [ints(f"cut_{i}", i) for i in range(5)]
+    part = lambda name, i, j: builder.add("Slice", ["deltas", cuts[i], cuts[j], last], name)  # noqa: E731
+    centre_deltas = part("centre_deltas", 0, 2)
+    if spec.delta_order == "xywh":
+        size_deltas = part("size_deltas", 2, 4)
+    else:
+        size_deltas = builder.add("Concat", [part("dw", 3, 4), part("dh", 2, 3)], "size_deltas", axis=2)
+    anchors = spec.anchors_cxcywh[None]
+    anchor_wh = floats("anchor_wh", anchors[..., 2:])
+    shift = builder.add("Mul", [centre_deltas, anchor_wh], "shift")
+    centre = builder.add("Add", [shift, floats("anchor_centre", anchors[..., :2])], "centre")
+    if np.isfinite(spec.size_delta_cap):
+        size_deltas = builder.add("Clip", [size_deltas, "", floats("cap", spec.size_delta_cap)], "capped")
+    # half the size is all that the corners need
+    half_anchor_wh = floats("half_anchor_wh", anchors[..., 2:] / 2)
+    half_wh = builder.add("Mul", [builder.add("Exp", [size_deltas], "growth"), half_anchor_wh], "half_wh")
+    corners = [builder.add("Sub", [centre, half_wh], "top_left"), builder.add("Add", [centre, half_wh], "bottom_right")]
+    builder.add("Concat", corners, "boxes_xyxy", axis=2)
+    column = builder.constant("column_shape", np.asarray([-1, a, 1], np.int64))
+    builder.add("Mul", ["class_scores", builder.add("Reshape", ["confidence", column], "confidence_column")], "scores")

@@ -1,0 +1,21 @@
+"""sqdet-cv: a compact object detector that runs wherever cv2.dnn runs."""
+
+from .detections import Detection, Detections
+from .detector import Detector
+from .errors import BackendError, ModelFileError, SourceError, SpecError, SqdetError
+from .spec import VOC_LABELS, ModelSpec
+from .version import __version__
+
+__all__ = [
+    "BackendError",
+    "Detection",
+    "Detections",
+    "Detector",
+    "ModelFileError",
+    "ModelSpec",
+    "SourceError",
+    "SpecError",
+    "SqdetError",
+    "VOC_LABELS",
+    "__version__",
+]

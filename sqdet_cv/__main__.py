@@ -1,0 +1,8 @@
+"""`python -m sqdet_cv` is `sqdet`."""
+
+import sys
+
+from .cli import main
+
+if __name__ == "__main__":
+    sys.exit(main())

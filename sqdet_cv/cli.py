@@ -1,0 +1,84 @@
+"""The command `sqdet`. Each sub-command is a function from its parsed arguments to an exit code.
+
+Exit codes: 0 done, 2 bad input (or one source of many that could not be read), 130 Ctrl-C, 141 closed pipe.
+"""
+
+from __future__ import annotations
+
+import argparse
+import io
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from . import __version__, detect_command
+from .errors import SqdetError
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> None:
+        # One line: argparse would print the whole usage before it.
+        self.exit(2, f"{self.prog}: {message} (see {self.prog} --help)\n")
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs `sqdet`; argv without the program's name, None: the command line's. Returns the exit code."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # a file name the terminal's encoding lacks is no error
+    # A damaged video makes FFmpeg print a page from its threads; it reads this once, when it is first used.
+    os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
+    arguments = build_parser().parse_args(argv)
+    try:
+        code = arguments.run(arguments)
+        sys.stdout.flush()  # a closed pipe shows here, not at exit where nobody can catch it
+        return code
+    except SqdetError as error:
+        return _fail(str(error))
+    except BrokenPipeError:  # `sqdet detect photos | head`
+        sys.stdout = open(os.devnull, "w")  # noqa: SIM115  (open until exit, for Python's last flush)
+        return 141
+    except OSError as error:
+        return _fail(f"{error.filename}: {error.strerror}" if error.filename else str(error))
+    except KeyboardInterrupt:
+        print("sqdet: interrupted", file=sys.stderr)
+        return 130
+
+
+def build_parser() -> argparse.ArgumentParser:
+    parser = _Parser(prog="sqdet", description="Object detection with cv2.dnn.")
+    parser.add_argument("--version", action="version", version=f"sqdet {__version__}")
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    _add_detect(commands)
+    return parser
+
+
+def _add_detect(commands: argparse._SubParsersAction) -> None:
+    parser = commands.add_parser(
+        "detect",
+        help="find objects in pictures, videos, cameras and streams",
+        description="Finds objects and prints a line for each picture or video.",
+    )
+    parser.set_defaults(run=detect_command.run)
+    add = parser.add_argument
+    add("sources", nargs="+", metavar="SOURCE", help="picture, folder, glob, video, camera number or stream URL")
+    add(
+        "--model",
+        type=Path,
+        metavar="PATH",
+        help="exported .onnx with its .json beside it (default: the embedded model)",
+    )
+    add("--score", type=float, default=0.3, metavar="S", help="least score of a detection, 0 to 1 (default: 0.3)")
+    add("--nms", type=float, default=0.45, metavar="IOU", help="overlap at which the weaker box goes (default: 0.45)")
+    add("--backend", default="auto", help="auto, opencv, cuda, cuda-fp16 or openvino (default: auto)")
+    add("--out", type=Path, metavar="DIR", help="write annotated pictures and videos here")
+    add("--json", metavar="FILE", help="write detections as JSON; - for stdout")
+    add("--csv", metavar="FILE", help="write detections as CSV; - for stdout")
+    add("--show", action="store_true", help="show results in a window; q or Esc ends, any other key goes on")
+    add("--quiet", action="store_true", help="print errors only")
+
+
+def _fail(message: str) -> int:
+    print(f"sqdet: {' '.join(message.split())}", file=sys.stderr)
+    return 2

@@ -1,0 +1,175 @@
+"""What `sqdet detect` writes: annotated pictures and videos, JSON, CSV. Every file appears whole or not at all."""
+
+from __future__ import annotations
+
+import csv
+import itertools
+import json
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import TextIO
+
+import cv2
+import numpy as np
+
+from .detections import Detections
+from .errors import SqdetError
+from .files import atomic_path, write_bytes_atomically
+from .muted import muted_stderr
+from .sources import Source
+
+# Encoders that OpenCV always has; a picture of another kind is written as PNG.
+PICTURE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff"})
+
+# Tried in this order: every pip wheel has the first, an OpenCV without FFmpeg only the second.
+VIDEO_CODECS = ((".mp4", "mp4v"), (".avi", "MJPG"))
+
+DEFAULT_FPS = 25.0  # for a source that does not know its own
+
+CSV_COLUMNS = ("source", "frame", "label", "class_id", "score", "x1", "y1", "x2", "y2")
+
+Recorder = Callable[[str, int, np.ndarray, Detections], None]
+
+
+def plan_outputs(sources: Sequence[Source], folder: Path) -> list[Path]:
+    """Where each source's result goes: its name below `folder`, a video's without suffix; numbered where two meet.
+
+    Raises SqdetError if a result would overwrite one of the sources.
+    """
+    originals = {Path(source.address).resolve() for source in sources if not source.is_live}
+    planned: dict[str, Path] = {}
+    for source in sources:
+        name = folder / source.name
+        stem = name if source.is_live else name.with_suffix("")
+        suffix = ""
+        if source.is_still:
+            suffix = name.suffix if name.suffix.lower() in PICTURE_SUFFIXES else ".png"
+        numbers = itertools.chain([""], (f"-{number}" for number in itertools.count(2)))
+        paths = (Path(f"{stem}{number}{suffix}") for number in numbers)
+        path = next(path for path in paths if str(path).lower() not in planned)  # many file systems ignore case
+        planned[str(path).lower()] = path
+        for target in [path] if source.is_still else [Path(f"{path}{suffix}") for suffix, _ in VIDEO_CODECS]:
+            if target.resolve() in originals:
+                raise SqdetError(f"{target}: the result would overwrite a source; expected another folder for --out")
+    return list(planned.values())
+
+
+def write_picture(path: Path, image_bgr: np.ndarray) -> None:
+    """Encodes by the suffix. Raises SqdetError if OpenCV cannot, OSError if the disk cannot."""
+    try:
+        with muted_stderr():
+            ok, data = cv2.imencode(path.suffix, image_bgr)
+    except cv2.error:
+        ok = False
+    if not ok:
+        height, width = image_bgr.shape[:2]
+        raise SqdetError(f"{path}: OpenCV cannot write a {width} x {height} picture as {path.suffix}")
+    write_bytes_atomically(path, data.tobytes())
+
+
+class VideoFile:
+    """A video that appears at `stem` + ".mp4" (".avi" where this OpenCV cannot write MP4) when its block ends well.
+
+    The first frame gives the size; later ones are fitted to it. Without frames there is no file.
+
+    >>> with VideoFile(Path("out/clip"), 25.0) as video:  # doctest: +SKIP
+    ...     video.write(image_bgr)
+    """
+
+    def __init__(self, stem: Path, fps: float | None) -> None:
+        self.path: Path | None = None  # known after the first frame
+        self._stem, self._fps = stem, fps or DEFAULT_FPS
+        self._files = ExitStack()
+        self._writer: cv2.VideoWriter | None = None
+        self._size_wh = (0, 0)
+
+    def __enter__(self) -> VideoFile:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        if self._writer is not None:
+            self._writer.release()  # writes the index, so before the move
+        self._files.__exit__(*error)
+
+    def write(self, image_bgr: np.ndarray) -> None:
+        """Appends a frame. Raises SqdetError if no codec opens."""
+        size_wh = image_bgr.shape[1::-1]
+        if self._writer is None:
+            self._open(size_wh)
+        elif size_wh != self._size_wh:  # cv2 would drop it without a word
+            image_bgr = cv2.resize(image_bgr, self._size_wh)
+        self._writer.write(image_bgr)
+
+    def _open(self, size_wh: tuple[int, int]) -> None:
+        for suffix, codec in VIDEO_CODECS:
+            path = Path(f"{self._stem}{suffix}")
+            attempt = ExitStack()
+            temporary = attempt.enter_context(atomic_path(path))
+            with muted_stderr():
+                writer = cv2.VideoWriter(str(temporary), cv2.VideoWriter_fourcc(*codec), self._fps, size_wh)
+            if writer.isOpened():
+                self.path, self._writer, self._size_wh = path, writer, size_wh
+                self._files = attempt
+                return
+            # Closed as if it had failed, so that the empty file is not moved into place.
+            attempt.__exit__(SqdetError, SqdetError(), None)
+        raise SqdetError(f"{self._stem}: this OpenCV opens no video writer (tried mp4v and MJPG)")
+
+
+@contextmanager
+def json_recorder(target: str) -> Iterator[Recorder]:
+    """Gives `record(source, frame, image_bgr, detections)`; writes a JSON array with one object a frame, a line each.
+
+    `target` is a path, or "-" for stdout. An object has the keys source, frame, width, height, detections; a detection
+    label, class_id, score, box_xyxy in pixels.
+    """
+    with _text_output(target) as file:
+        separator = "[\n"
+
+        def record(source: str, frame: int, image_bgr: np.ndarray, detections: Detections) -> None:
+            nonlocal separator
+            height, width = image_bgr.shape[:2]
+            found = [
+                {
+                    "label": one.label,
+                    "class_id": one.class_id,
+                    "score": round(one.score, 4),
+                    "box_xyxy": [round(value, 2) for value in one.box_xyxy],
+                }
+                for one in detections
+            ]
+            entry = {"source": source, "frame": frame, "width": width, "height": height, "detections": found}
+            file.write(separator + json.dumps(entry))
+            separator = ",\n"
+
+        yield record
+        file.write("[]\n" if separator == "[\n" else "\n]\n")
+
+
+@contextmanager
+def csv_recorder(target: str) -> Iterator[Recorder]:
+    """As `json_recorder`, but CSV with a header: CSV_COLUMNS, one row a detection, none for a frame without."""
+    with _text_output(target) as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(CSV_COLUMNS)
+
+        def record(source: str, frame: int, image_bgr: np.ndarray, detections: Detections) -> None:
+            for one in detections:
+                box = [round(value, 2) for value in one.box_xyxy]
+                writer.writerow([source, frame, one.label, one.class_id, round(one.score, 4), *box])
+
+        yield record
+
+
+@contextmanager
+def _text_output(target: str) -> Iterator[TextIO]:
+    if target == "-":
+        yield sys.stdout
+        sys.stdout.flush()
+        return
+    with atomic_path(target) as temporary:
+        # surrogateescape: a file name that is not UTF-8 comes back as the bytes it was
+        with temporary.open("w", encoding="utf-8", errors="surrogateescape", newline="") as file:
+            yield file

@@ -1,0 +1,190 @@
+"""ONNX files run by cv2.dnn against PyTorch and against the NumPy codec."""
+
+import dataclasses
+import math
+
+import cv2
+import numpy as np
+import onnx
+import pytest
+import torch
+
+from export.__main__ import main
+from export.check import EXACT, check_detector, sample_pictures
+from export.errors import ExportError
+from export.graph import trace
+from export.onnx_model import HEADS, INPUT, detector_model
+from sqdet_cv import Detector, ModelSpec
+from sqdet_cv.boxes import decode_deltas
+from sqdet_cv.model_file import read_onnx
+from sqdet_cv.preprocess import images_to_blob
+from train.checkpoint import save_checkpoint
+from train.detectors import TorchDetector
+from train.models import NETS, SqueezeDet, build_net
+from train.weights import initialise
+
+from .test_graph import randomise_norms
+
+LABELS = ("cat", "dog", "person")
+ANCHORS = ((12.0, 20.0), (40.0, 30.0))
+
+
+def make_net(name: str = "sqdet", size_wh: tuple[int, int] = (96, 64)) -> tuple[SqueezeDet, ModelSpec]:
+    """A net with lively outputs: a fresh one says 1 % confidence and delta 0 everywhere, which hides errors."""
+    torch.manual_seed(1)
+    net = build_net(name, len(ANCHORS), len(LABELS)).eval()
+    randomise_norms(net)
+    torch.nn.init.normal_(net.convdet.weight, std=0.05)
+    torch.nn.init.normal_(net.convdet.bias, std=0.5)
+    spec = ModelSpec(LABELS, size_wh, net.grid_hw(size_wh), ANCHORS, grid_inset=net.grid_inset)
+    return net, spec
+
+
+def write(tmp_path, net, spec, head, **options):
+    path = tmp_path / f"{head}.onnx"
+    onnx.save(detector_model(trace(net, INPUT), spec, head, **options), path)
+    spec.save(path.with_suffix(".json"))
+    return path
+
+
+def truth(net, spec, blob):
+    """boxes (N, A, 4) and scores (N, A, C) by PyTorch and the NumPy codec."""
+    with torch.no_grad():
+        raw = net.split(net(torch.from_numpy(blob)))
+    scores = raw.class_logits.softmax(dim=2) * raw.confidence_logits.sigmoid()[..., None]
+    return decode_deltas(raw.deltas.numpy(), spec), scores.numpy()
+
+
+@pytest.mark.parametrize("name", NETS)
+@pytest.mark.parametrize("head", HEADS)
+def test_opencv_agrees_with_pytorch(tmp_path, name, head):
+    net, spec = make_net(name)
+    path = write(tmp_path, net, spec, head)
+    score_error, box_error = check_detector(path, net, spec, head, 0)
+    assert score_error < 1e-5 and box_error < 0.01
+
+
+VARIANTS = {
+    "plain": {},
+    "2017 delta order": {"delta_order": "xyhw"},
+    "transposed grid": {"grid_transposed": True},
+    "no cap": {"size_delta_cap": math.inf},
+    "low cap": {"size_delta_cap": 0.05},
+}
+
+
+@pytest.mark.parametrize("changes", VARIANTS.values(), ids=VARIANTS)
+def test_decoded_head_is_the_numpy_codec(tmp_path, changes):
+    net, spec = make_net()
+    spec = dataclasses.replace(spec, **changes)
+    opencv_net = read_onnx(write(tmp_path, net, spec, "decoded").read_bytes(), "test")
+    blob = images_to_blob(sample_pictures(1), spec)
+    opencv_net.setInput(blob)
+    boxes, scores = opencv_net.forward(list(HEADS["decoded"]))
+    true_boxes, true_scores = truth(net, spec, blob)
+    np.testing.assert_allclose(boxes, true_boxes, rtol=1e-4, atol=1e-2)
+    np.testing.assert_allclose(scores, true_scores, atol=1e-5)
+
+
+def test_a_changed_weight_fails_the_check(tmp_path):
+    net, spec = make_net()
+    path = write(tmp_path, net, spec, "convdet")
+    with torch.no_grad():
+        net.convdet.bias[0] += 0.01
+    with pytest.raises(ExportError, match="differs from PyTorch"):
+        check_detector(path, net, spec, "convdet", 0, EXACT)
+
+
+def test_crop_cuts_rings_off(tmp_path):
+    net, spec = make_net(size_wh=(416, 416))
+    assert spec.grid_hw == (25, 25)
+    checkpoint = tmp_path / "net.pt"
+    save_checkpoint(checkpoint, net, spec, net.state_dict(), {})
+    out = tmp_path / "cropped.onnx"
+    assert main(["onnx", str(checkpoint), "--crop", "1", "--out", str(out)]) == 0
+    cropped = ModelSpec.load(out.with_suffix(".json"))
+    assert cropped.grid_hw == (23, 23)
+    inner = spec.anchors_cxcywh.reshape(25, 25, 2, 4)[1:-1, 1:-1].reshape(-1, 4)
+    np.testing.assert_allclose(cropped.anchors_cxcywh, inner, atol=1e-4)
+
+
+def test_half_file_is_half_as_large(tmp_path):
+    net, spec = make_net()
+    whole = write(tmp_path, net, spec, "convdet").stat().st_size
+    assert write(tmp_path, net, spec, "convdet", half=True).stat().st_size < 0.52 * whole
+
+
+@pytest.mark.parametrize("head", HEADS)
+def test_detector_finds_what_pytorch_finds(tmp_path, head):
+    net, spec = make_net()
+    detector = Detector(write(tmp_path, net, spec, head), score_threshold=0.15)
+    reference = TorchDetector(net, spec, score_threshold=0.15)
+    pictures = sample_pictures(2)
+    for found, expected in zip(detector.detect_batch(pictures), map(reference, pictures)):
+        assert len(expected) > 3
+        assert found.labels == expected.labels
+        np.testing.assert_allclose(found.scores, expected.scores, atol=1e-5)
+        np.testing.assert_allclose(found.boxes_xyxy, expected.boxes_xyxy, atol=0.05)
+
+
+def test_exported_model_is_a_warm_start(tmp_path):
+    """BatchNorm was folded at export; the net that starts from the file has norms again and computes the same."""
+    net, spec = make_net()
+    path = write(tmp_path, net, spec, "convdet")
+    fresh = build_net("sqdet", len(ANCHORS), len(LABELS))
+    assert "new: none" in initialise(fresh, path)
+    x = torch.from_numpy(images_to_blob(sample_pictures(1), spec))
+    with torch.no_grad():
+        torch.testing.assert_close(fresh.eval()(x), net(x), rtol=1e-3, atol=1e-4)
+
+
+def test_command_writes_file_and_spec(tmp_path, capsys):
+    net, spec = make_net()
+    checkpoint = tmp_path / "net.pt"
+    save_checkpoint(checkpoint, net, spec, net.state_dict(), {})
+    assert main(["onnx", str(checkpoint), "--head", "decoded", "--size", "128x96"]) == 0
+    assert "decoded head" in capsys.readouterr().out
+    written = ModelSpec.load(tmp_path / "net.json")
+    assert written.input_wh == (128, 96) and written.grid_hw == net.grid_hw((128, 96))
+    model = onnx.load(tmp_path / "net.onnx")
+    onnx.checker.check_model(model, full_check=True)
+    assert {output.name for output in model.graph.output} == set(HEADS["decoded"])
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["net.json", "net.onnx", "net.pt"]
+
+
+def test_failed_check_leaves_nothing_behind(tmp_path, monkeypatch, capsys):
+    net, spec = make_net()
+    checkpoint = tmp_path / "net.pt"
+    save_checkpoint(checkpoint, net, spec, net.state_dict(), {})
+    monkeypatch.setattr("export.onnx_command.EXACT", dataclasses.replace(EXACT, scores=-1.0))
+    assert main(["onnx", str(checkpoint)]) == 2
+    assert "differs from PyTorch" in capsys.readouterr().err
+    assert [p.name for p in tmp_path.iterdir()] == ["net.pt"]
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        pytest.param(["missing.pt"], "missing.pt: no such checkpoint", id="missing"),
+        pytest.param(["net.pt", "--crop", "9"], "--crop 9", id="crop leaves nothing"),
+        pytest.param(["net.pt", "--out", "model.pb"], "model.pb", id="suffix"),
+    ],
+)
+def test_bad_input_is_one_line(tmp_path, monkeypatch, capsys, options, said):
+    monkeypatch.chdir(tmp_path)
+    net, spec = make_net()
+    save_checkpoint("net.pt", net, spec, net.state_dict(), {})
+    assert main(["onnx", *options]) == 2
+    error = capsys.readouterr().err
+    assert said in error and error.count("\n") == 1
+
+
+def test_batch_of_any_size(tmp_path):
+    """The file declares one picture; OpenCV takes more, on every version that we support."""
+    net, spec = make_net()
+    opencv_net = cv2.dnn.readNetFromONNX(str(write(tmp_path, net, spec, "decoded")))
+    blob = images_to_blob(sample_pictures(3), spec)
+    opencv_net.setInput(blob)
+    boxes, _ = opencv_net.forward(list(HEADS["decoded"]))
+    assert boxes.shape == (3, spec.num_anchors, 4)
+    np.testing.assert_allclose(boxes, truth(net, spec, blob)[0], rtol=1e-4, atol=1e-2)

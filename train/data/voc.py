@@ -1,0 +1,121 @@
+"""Photos with boxes in the VOC devkit layout: JPEGImages, Annotations (XML), ImageSets/Main (lists)."""
+
+from __future__ import annotations
+
+import xml.etree.ElementTree as ET
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from ..errors import TrainError
+
+
+@dataclass(frozen=True, eq=False)
+class VocSample:
+    """One photo and what is known about it.
+
+    Attributes:
+        image_path: the photo.
+        boxes_xyxy: (n, 4) float32, continuous pixel coordinates (VOC's 1-based inclusive corners moved by one).
+        class_ids: (n,) int64.
+        ignore: (n,) bool: `difficult` objects: neither right nor wrong to find.
+        weights: (n,) float32 in (0, 1]: 1, or the score that a teacher gave (`<score>` in the XML).
+        labelled: (C,) bool: classes boxed completely in this photo. Of the others nothing is known, but
+            those boxes of them that are there are right.
+    """
+
+    image_path: Path
+    boxes_xyxy: np.ndarray
+    class_ids: np.ndarray
+    ignore: np.ndarray
+    weights: np.ndarray
+    labelled: np.ndarray
+
+
+def load_voc(
+    root: str | Path, lists: Sequence[str], labels: Sequence[str], annotations: str | Path | None = None
+) -> list[VocSample]:
+    """Reads all photos of the named lists.
+
+    Args:
+        root: the devkit folder.
+        lists: names in ImageSets/Main, without `.txt`. A photo may stand in only one.
+        labels: class names; objects of other classes are left out.
+        annotations: a folder with XML files that stand in for those of the devkit, photo by photo (as
+            `python -m train label` writes them).
+
+    Raises:
+        TrainError: naming the file, when something is missing or malformed.
+    """
+    root = Path(root)
+    if not (root / "ImageSets" / "Main").is_dir():
+        raise TrainError(f"{root}: not a VOC devkit folder: it has no ImageSets/Main")
+    if annotations is not None and not Path(annotations).is_dir():
+        raise TrainError(f"{annotations}: no such folder of annotations")
+    image_ids = [image_id for name in lists for image_id in _read_list(root, name)]
+    if not image_ids:
+        raise TrainError(f"{root}: the lists {', '.join(lists)} name no photo")
+    if len(set(image_ids)) < len(image_ids):
+        raise TrainError(f"{root}: the lists {', '.join(lists)} name a photo twice")
+    if not (root / "JPEGImages").is_dir():
+        raise TrainError(f"{root}: not a VOC devkit folder: it has no JPEGImages")
+    images = {path.stem: path for path in (root / "JPEGImages").iterdir()}
+    samples = []
+    for image_id in image_ids:
+        if image_id not in images:
+            raise TrainError(f"{root}/JPEGImages: no photo for {image_id!r}, which a list names")
+        xml_path = root / "Annotations" / f"{image_id}.xml"
+        if annotations is not None and (Path(annotations) / f"{image_id}.xml").exists():
+            xml_path = Path(annotations) / f"{image_id}.xml"
+        samples.append(read_annotation(xml_path, images[image_id], labels))
+    return samples
+
+
+def _read_list(root: Path, name: str) -> list[str]:
+    path = root / "ImageSets" / "Main" / f"{name}.txt"
+    if not path.is_file():
+        there = sorted(p.stem for p in path.parent.glob("*.txt"))
+        raise TrainError(f"{path}: no such list; there are {', '.join(there)}")
+    # VOC's per-class lists carry a second column
+    return [line.split()[0] for line in path.read_text().splitlines() if line.strip()]
+
+
+def read_annotation(xml_path: Path, image_path: Path, labels: Sequence[str]) -> VocSample:
+    """One XML file. A file without `source/labelled` is VOC's own: every class is boxed."""
+    ids = {label: i for i, label in enumerate(labels)}
+    try:
+        tree = ET.parse(xml_path).getroot()
+    except OSError as error:
+        raise TrainError(f"{xml_path}: cannot read it: {error.strerror}") from None
+    except ET.ParseError as error:
+        raise TrainError(f"{xml_path}: not XML: {error}") from None
+
+    labelled_text = tree.findtext("source/labelled")
+    known = set(labels) if labelled_text is None or labelled_text.strip() == "all" else set(labelled_text.split())
+    boxes, class_ids, ignore, weights = [], [], [], []
+    for item in tree.iter("object"):
+        name = item.findtext("name", "").strip()
+        if name not in ids:
+            continue
+        try:
+            xmin, ymin, xmax, ymax = (float(item.findtext(f"bndbox/{key}")) for key in ("xmin", "ymin", "xmax", "ymax"))
+            weight = float(item.findtext("score", "1"))
+            difficult = int(item.findtext("difficult", "0"))
+        except (TypeError, ValueError):
+            raise TrainError(f"{xml_path}: a {name} whose bndbox, score or difficult is not a number") from None
+        if not (xmax >= xmin and ymax >= ymin and 0 < weight <= 1):
+            raise TrainError(f"{xml_path}: a {name} with corners {xmin, ymin, xmax, ymax} and score {weight}")
+        boxes.append((xmin - 1, ymin - 1, xmax, ymax))
+        class_ids.append(ids[name])
+        ignore.append(difficult != 0)
+        weights.append(weight)
+    return VocSample(
+        image_path,
+        np.asarray(boxes, np.float32).reshape(-1, 4),
+        np.asarray(class_ids, np.int64),
+        np.asarray(ignore, bool),
+        np.asarray(weights, np.float32),
+        np.asarray([label in known for label in labels]),
+    )

@@ -1,0 +1,65 @@
+"""Any model file as a detector: picture in, `Detections` out. So that all are measured and used by the same code."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from sqdet_cv.detections import Detections
+from sqdet_cv.postprocess import finish, select_convdet
+from sqdet_cv.preprocess import images_to_blob
+from sqdet_cv.spec import ModelSpec
+
+from .checkpoint import net_from_checkpoint
+from .darknet import DarknetDetector
+from .errors import TrainError
+from .models.squeezedet import SqueezeDet
+
+AnyDetector = Callable[[np.ndarray], Detections]
+
+
+class TorchDetector:
+    """A net of ours in PyTorch, with the runtime's own pre- and post-processing."""
+
+    def __init__(
+        self, net: SqueezeDet, spec: ModelSpec, score_threshold: float = 0.3, nms_threshold: float = 0.45
+    ) -> None:
+        self.net, self.spec = net.eval(), spec
+        self.score_threshold, self.nms_threshold = score_threshold, nms_threshold
+        self.device = next(net.parameters()).device
+
+    @torch.no_grad()
+    def __call__(self, image_bgr: np.ndarray) -> Detections:
+        blob = torch.from_numpy(images_to_blob([image_bgr], self.spec)).to(self.device)
+        raw = self.net.split(self.net(blob))
+        tensors = (raw.deltas[0], raw.class_logits[0].softmax(dim=1), raw.confidence_logits[0].sigmoid())
+        deltas, class_scores, confidence = (tensor.cpu().numpy() for tensor in tensors)
+        candidates = select_convdet(deltas, class_scores, confidence, self.spec, self.score_threshold)
+        return finish(*candidates, self.spec, image_bgr.shape[1::-1], self.nms_threshold)
+
+
+def open_detector(
+    path: str | Path, labels: Sequence[str], score_threshold: float, nms_threshold: float = 0.45
+) -> AnyDetector:
+    """A detector by the kind of file: .pt (checkpoint), .cfg (Darknet), or an exported model for `sqdet_cv.Detector`.
+
+    Raises:
+        TrainError: the file is missing or of no known kind, or its labels are not `labels`.
+    """
+    path = Path(path)
+    if path.suffix == ".cfg":
+        return DarknetDetector(path, labels, score_threshold, nms_threshold)
+    if path.suffix == ".pt":
+        detector = TorchDetector(*net_from_checkpoint(path), score_threshold, nms_threshold)
+    elif path.suffix == ".onnx":
+        from sqdet_cv.detector import Detector
+
+        detector = Detector(path, score_threshold=score_threshold, nms_threshold=nms_threshold)
+    else:
+        raise TrainError(f"{path}: a detector is a checkpoint (.pt), an exported .onnx or a Darknet .cfg")
+    if detector.spec.labels != tuple(labels):
+        raise TrainError(f"{path}: its labels are {', '.join(detector.spec.labels)}; expected {', '.join(labels)}")
+    return detector

@@ -1,0 +1,281 @@
+"""`python -m train fit`: the training loop."""
+
+from __future__ import annotations
+
+import argparse
+import copy
+import csv
+import dataclasses
+import io
+import json
+import signal
+import sys
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import torch
+from tqdm import tqdm
+
+from sqdet_cv.files import write_text_atomically
+from sqdet_cv.spec import VOC_LABELS, ModelSpec
+
+from .anchors import cluster_shapes
+from .checkpoint import load_checkpoint, save_checkpoint
+from .config import add_options, from_dict, from_options, option
+from .data.augment import AugmentConfig
+from .data.loader import DetectionData, epoch_order, make_loader, read_image
+from .data.voc import VocSample, load_voc
+from .detectors import TorchDetector
+from .errors import TrainError
+from .evaluate import EVAL_SCORE_THRESHOLD, evaluate, mean_ap
+from .losses import DetectionLoss, LossConfig
+from .models.squeezedet import NETS, NetConfig, SqueezeDet
+from .optim import WeightAverage, freeze, lr_factor, make_optimizer
+from .weights import initialise
+
+
+@dataclass(frozen=True)
+class FitConfig:
+    """A whole run; saved in its checkpoints and in config.json of its folder."""
+
+    out: str = option("runs/fit", "run folder; must not hold a run already")
+    data: str = option("", "VOC devkit folder")
+    lists: str = option("train", "comma-separated lists to train on")
+    val: str = option("val", "list to choose the best epoch by")
+    annotations: str = option("", "folder of XML files that replace those of the devkit (python -m train label)")
+    net: str = option("sqdet", f"one of {', '.join(NETS)}")
+    init: str = option("", "start from an ImageNet archive (.npz), a checkpoint (.pt) or an exported .onnx")
+    sizes: str = option("320:20", "input sizes and epochs, SIZE:EPOCHS[,SIZE:EPOCHS...]; the model's own is the last")
+    shapes: int = option(9, "anchor shapes per cell, found by k-means on the boxes")
+    batch: int = option(16, "photos a step")
+    lr: float = option(0.01, "peak learning rate of the head")
+    backbone_lr: float = option(0.3, "learning rate of the backbone, as a share of the head's")
+    frozen: str = option("conv1,fire2,fire3", "backbone layers that do not learn, comma-separated")
+    weight_decay: float = option(5e-4, "on weights, not on biases and norms")
+    warmup: int = option(300, "steps of linear warm-up")
+    clip: float = option(5.0, "largest norm of the gradient")
+    ema: float = option(0.999, "decay of the weight average")
+    balance: float = option(0.1, "rare classes are sampled as if they were in this share of the photos; 0: off")
+    seed: int = option(0, "of everything random")
+    workers: int = option(1, "processes that load photos; 0: none")
+    save_steps: int = option(200, "steps between checkpoints within an epoch")
+    device: str = option("auto", "cpu, cuda, or auto")
+    loss: LossConfig = field(default_factory=LossConfig)
+    augment: AugmentConfig = field(default_factory=AugmentConfig)
+
+    def __post_init__(self) -> None:
+        least = {"shapes": 1, "batch": 1, "save_steps": 1, "workers": 0, "seed": 0, "warmup": 0}
+        for name, low in least.items():
+            if getattr(self, name) < low:
+                shown = name.replace("_", "-")
+                raise TrainError(f"--{shown} {getattr(self, name)}: expected {low} or more")
+        if self.device not in ("auto", "cpu", "cuda"):
+            raise TrainError(f"--device {self.device}: expected cpu, cuda or auto")
+        if self.device == "cuda" and not torch.cuda.is_available():
+            raise TrainError("--device cuda: this PyTorch finds no CUDA device")
+
+
+class Fit:
+    """One run: a net, its data and its state, from `start` or `resume` to the last epoch."""
+
+    def __init__(self, config: FitConfig, net: SqueezeDet, spec: ModelSpec) -> None:
+        self.config, self.out = config, Path(config.out)
+        self.device = torch.device(
+            config.device if config.device != "auto" else ("cuda" if torch.cuda.is_available() else "cpu")
+        )
+        self.samples = load_voc(config.data, config.lists.split(","), spec.labels, config.annotations or None)
+        self.val_samples = load_voc(config.data, [config.val], spec.labels)
+        # channels_last is 1.6 times faster than the default on this net's convolutions on a CPU
+        self.net = net.to(self.device, memory_format=torch.channels_last)
+        self.spec = spec
+        freeze(self.net, [name for name in config.frozen.split(",") if name])
+        self.optimizer = make_optimizer(self.net, config.lr, config.backbone_lr, config.weight_decay)
+        self.average = WeightAverage(self.net, config.ema)
+        self.epoch_sizes = parse_sizes(config.sizes)
+        self.orders = [
+            epoch_order(self.samples, config.balance, config.seed, epoch) for epoch in range(len(self.epoch_sizes))
+        ]
+        self.steps = [-(-len(order) // config.batch) for order in self.orders]
+        self.epoch, self.step = 0, 0  # the next to do
+        self.history: list[dict] = []
+        self.sums: dict[str, float] = {}  # loss parts of the epoch so far
+        self.stop_asked = False
+
+    @classmethod
+    def start(cls, config: FitConfig) -> Fit:
+        if (Path(config.out) / "last.pt").exists():
+            raise TrainError(
+                f"{config.out}: holds a run already; go on with it by --resume {config.out}, or name another"
+            )
+        if config.net not in NETS:
+            raise TrainError(f"--net {config.net}: there are {', '.join(NETS)}")
+        torch.manual_seed(config.seed)
+        labels = VOC_LABELS
+        samples = load_voc(config.data, config.lists.split(","), labels, config.annotations or None)
+        size = parse_sizes(config.sizes)[-1]
+        net = SqueezeDet(NETS[config.net][0], config.shapes, len(labels))
+        spec = ModelSpec(
+            labels,
+            (size, size),
+            net.grid_hw((size, size)),
+            tuple(map(tuple, find_anchors(samples, size, config.shapes, config.seed).round(2).tolist())),
+            grid_inset=net.grid_inset,
+        )
+        if config.init:
+            print(initialise(net, config.init))
+        fit = cls(config, net, spec)
+        fit.out.mkdir(parents=True, exist_ok=True)
+        write_text_atomically(fit.out / "config.json", json.dumps(dataclasses.asdict(config), indent=1) + "\n")
+        return fit
+
+    @classmethod
+    def resume(cls, out: str | Path) -> Fit:
+        saved = load_checkpoint(Path(out) / "last.pt")
+        config = from_dict(saved["config"] | {"out": str(out)}, FitConfig)
+        spec = ModelSpec.from_json(saved["spec"])
+        net = SqueezeDet(NetConfig(**saved["net"]), spec.num_shapes, spec.num_classes)
+        fit = cls(config, net, spec)
+        fit.net.load_state_dict(saved["model"])
+        fit.optimizer.load_state_dict(saved["optimizer"])
+        fit.average.values = {name: value.to(fit.device) for name, value in saved["ema"].items()}
+        fit.average.updates = saved["ema_updates"]
+        fit.epoch, fit.step, fit.history, fit.sums = saved["epoch"], saved["step"], saved["history"], saved["sums"]
+        torch.set_rng_state(saved["rng"])
+        return fit
+
+    def run(self) -> None:
+        """Trains to the end, or until Ctrl-C, after which `resume` goes on."""
+        previous = signal.signal(signal.SIGINT, self._ask_to_stop)
+        try:
+            while self.epoch < len(self.epoch_sizes):
+                if not self._train_epoch():
+                    self._save("last.pt")
+                    print(f"stopped at epoch {self.epoch + 1}, step {self.step}; go on with --resume {self.out}")
+                    raise SystemExit(130)
+                self._finish_epoch()
+        finally:
+            signal.signal(signal.SIGINT, previous)
+
+    def _ask_to_stop(self, *_: object) -> None:
+        self.stop_asked = True
+
+    def _train_epoch(self) -> bool:
+        """The rest of the current epoch; False if asked to stop before its end."""
+        config, size = self.config, self.epoch_sizes[self.epoch]
+        spec = self.spec.resized((size, size), self.net.grid_hw((size, size)))
+        anchors = torch.from_numpy(spec.anchors_cxcywh.copy())
+        loss = DetectionLoss(config.loss, anchors, spec.size_delta_cap).to(self.device)
+        data = DetectionData(self.samples, spec, config.augment, config.seed, self.epoch)
+        loader = make_loader(data, self.orders[self.epoch][self.step * config.batch :], config.batch, config.workers)
+        self.net.train()
+        bar = tqdm(
+            loader,
+            desc=f"epoch {self.epoch + 1}/{len(self.epoch_sizes)} at {size} px",
+            unit="step",
+            initial=self.step,
+            total=self.steps[self.epoch],
+            mininterval=0.5 if sys.stderr.isatty() else 30,
+        )
+        with bar:
+            for batch in bar:
+                parts = self._train_step(batch.to(self.device), loss)
+                for name, value in parts.items():
+                    self.sums[name] = self.sums.get(name, 0.0) + value
+                self.step += 1
+                bar.set_postfix({name: f"{total / self.step:.3f}" for name, total in self.sums.items()}, refresh=False)
+                if self.stop_asked:
+                    return False
+                if self.step % config.save_steps == 0:
+                    self._save("last.pt")
+        return True
+
+    def _train_step(self, batch: object, loss: DetectionLoss) -> dict[str, float]:
+        done = sum(self.steps[: self.epoch]) + self.step
+        factor = lr_factor(done, sum(self.steps), self.config.warmup)
+        for group in self.optimizer.param_groups:
+            group["lr"] = group["base_lr"] * factor
+        images = batch.images.contiguous(memory_format=torch.channels_last)
+        parts = loss(self.net.split(self.net(images)), batch)
+        total = sum(parts.values())
+        if not torch.isfinite(total):
+            values = ", ".join(f"{name} {value.item():.3g}" for name, value in parts.items())
+            raise TrainError(f"epoch {self.epoch + 1}, step {self.step}: the loss is not finite ({values}); lower --lr")
+        self.optimizer.zero_grad(set_to_none=True)
+        total.backward()
+        torch.nn.utils.clip_grad_norm_(self.net.parameters(), self.config.clip)
+        self.optimizer.step()
+        self.average.update(self.net)
+        return {name: value.item() for name, value in parts.items()}
+
+    def _finish_epoch(self) -> None:
+        averaged = copy.deepcopy(self.net)
+        averaged.load_state_dict(self.average.values)
+        detector = TorchDetector(averaged, self.spec, EVAL_SCORE_THRESHOLD)
+        val_map = mean_ap(evaluate(detector, self.val_samples, self.spec.labels))
+        means = {name: total / self.step for name, total in self.sums.items()}
+        best_before = max((row["val_map"] for row in self.history), default=-1.0)
+        self.history.append(
+            {"epoch": self.epoch + 1, "size": self.epoch_sizes[self.epoch]} | means | {"val_map": val_map}
+        )
+        print(f"epoch {self.epoch + 1}: val mAP {100 * val_map:.1f}", flush=True)
+        self.epoch, self.step, self.sums = self.epoch + 1, 0, {}
+        if val_map > best_before:
+            self._save("best.pt")
+        text = io.StringIO()
+        writer = csv.DictWriter(text, self.history[0])
+        writer.writeheader()
+        writer.writerows(self.history)
+        write_text_atomically(self.out / "results.csv", text.getvalue())
+        # Last: a run killed before this line does the end of the epoch again, one killed after it has all files.
+        self._save("last.pt")
+
+    def _save(self, name: str) -> None:
+        state = {
+            "config": dataclasses.asdict(self.config),
+            "optimizer": self.optimizer.state_dict(),
+            "ema_updates": self.average.updates,
+            "epoch": self.epoch,
+            "step": self.step,
+            "history": self.history,
+            "sums": self.sums,
+            "rng": torch.get_rng_state(),
+        }
+        save_checkpoint(self.out / name, self.net, self.spec, self.average.values, state)
+
+
+def parse_sizes(text: str) -> list[int]:
+    """The input size of each epoch: "256:2,320:1" to [256, 256, 320]."""
+    try:
+        pairs = [(int(size), int(epochs)) for size, epochs in (phase.split(":") for phase in text.split(","))]
+        valid = all(size >= 32 and epochs >= 1 for size, epochs in pairs)
+    except ValueError:
+        valid = False
+    if not valid:
+        raise TrainError(f"--sizes {text}: expected SIZE:EPOCHS[,SIZE:EPOCHS...], sizes of at least 32")
+    return [size for size, epochs in pairs for _ in range(epochs)]
+
+
+def find_anchors(samples: list[VocSample], size: int, count: int, seed: int) -> np.ndarray:
+    """(count, 2) anchor shapes for the samples' boxes after stretching each photo to size x size."""
+    shapes = []
+    for sample in samples:
+        if len(sample.boxes_xyxy):
+            height, width = read_image(sample.image_path).shape[:2]
+            shapes.append((sample.boxes_xyxy[:, 2:] - sample.boxes_xyxy[:, :2]) * (size / np.array([width, height])))
+    shapes_wh = np.concatenate(shapes) if shapes else np.zeros((0, 2))
+    if len(shapes_wh) < count:
+        raise TrainError(f"{len(shapes_wh)} boxes in the training lists; {count} anchor shapes need at least as many")
+    return cluster_shapes(shapes_wh, count, seed)
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--resume", metavar="RUN", help="go on with the run in this folder; its own options apply")
+    add_options(parser, FitConfig)
+
+
+def run(args: argparse.Namespace) -> None:
+    if not args.resume and not args.data:
+        raise TrainError("fit needs --data, a VOC devkit folder")
+    fit = Fit.resume(args.resume) if args.resume else Fit.start(from_options(args, FitConfig))
+    fit.run()

@@ -1,0 +1,3 @@
+from .ours import DetectionLoss, LossConfig
+
+__all__ = ["DetectionLoss", "LossConfig"]

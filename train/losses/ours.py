@@ -1,0 +1,95 @@
+"""The SqueezeDet loss with today's parts: same four terms as the paper's equation 2, each better conditioned."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from ..data.loader import Batch
+from ..models.squeezedet import RawOutput
+from ..torch_boxes import decode, elementwise_iou
+
+
+@dataclass(frozen=True)
+class LossConfig:
+    """Weights of the four terms."""
+
+    box: float = 2.0  # smooth L1 on the deltas of responsible anchors
+    confidence_positive: float = 1.0  # confidence of responsible anchors towards their IoU
+    confidence_negative: float = 0.75  # confidence of the other anchors towards 0
+    classes: float = 1.0  # cross-entropy over the classes
+    smoothing: float = 0.05  # label smoothing of that cross-entropy
+    box_beta: float = 0.2  # where smooth L1 turns from square to linear, in delta units
+
+
+class DetectionLoss(nn.Module):
+    """Weighted mean over the batch's responsible anchors of four parts: box, confidence+, confidence-, class.
+
+    What differs from the paper, and why:
+    - confidence is trained by cross-entropy towards the IoU of the decoded box, not by squares: a square behind a
+      sigmoid has no gradient where the answer is most wrong;
+    - an easy negative counts little (focal weight p^2, arXiv 1708.02002), so that no lambda has to balance
+      thousands of them against a handful of objects;
+    - everything is divided by the batch's sum of object weights, so a photo without objects is finite and counts.
+
+    Classes that a photo is not labelled for are unknown there. A negative anchor then says "none of the *labelled*
+    classes is here": confidence times the share of the class scores that the labelled classes have is pushed to 0.
+    The share carries no gradient, so an unlisted class is neither rewarded nor punished, and a photo without any
+    labelled class has no negative part at all.
+    """
+
+    def __init__(self, config: LossConfig, anchors_cxcywh: torch.Tensor, size_delta_cap: float) -> None:
+        super().__init__()
+        self.config, self.size_delta_cap = config, size_delta_cap
+        self.register_buffer("anchors_cxcywh", anchors_cxcywh)
+
+    def forward(self, raw: RawOutput, batch: Batch) -> dict[str, torch.Tensor]:
+        """Named parts, each a scalar with its weight applied; the loss is their sum."""
+        parts = {
+            "box": self.config.box * self.loss_box(raw, batch),
+            "conf_pos": self.config.confidence_positive * self.loss_confidence_positive(raw, batch),
+            "conf_neg": self.config.confidence_negative * self.loss_confidence_negative(raw, batch),
+            "class": self.config.classes * self.loss_class(raw, batch),
+        }
+        objects = batch.positive_weight.sum().clamp(min=1)
+        return {name: part / objects for name, part in parts.items()}
+
+    def loss_box(self, raw: RawOutput, batch: Batch) -> torch.Tensor:
+        positive = batch.positive_weight > 0
+        each = F.smooth_l1_loss(
+            raw.deltas[positive], batch.deltas[positive], reduction="none", beta=self.config.box_beta
+        )
+        return (each.sum(dim=1) * batch.positive_weight[positive]).sum()
+
+    def loss_confidence_positive(self, raw: RawOutput, batch: Batch) -> torch.Tensor:
+        positive = batch.positive_weight > 0
+        with torch.no_grad():
+            predicted_xyxy = decode(raw.deltas, self.anchors_cxcywh, self.size_delta_cap)[positive]
+            iou = elementwise_iou(predicted_xyxy, batch.boxes_xyxy[positive])
+        each = F.binary_cross_entropy_with_logits(raw.confidence_logits[positive], iou, reduction="none")
+        return (each * batch.positive_weight[positive]).sum()
+
+    def loss_confidence_negative(self, raw: RawOutput, batch: Batch) -> torch.Tensor:
+        with torch.no_grad():
+            labelled = batch.labelled[:, None, :].to(raw.class_logits.dtype)
+            share = (raw.class_logits.softmax(dim=2) * labelled).sum(dim=2)
+        # Where all classes are labelled the share is 1 and this is -log(1 - p), written so that it stays finite.
+        confidence = raw.confidence_logits.sigmoid()
+        partly = -torch.log1p(-(confidence * share).clamp(max=1 - 1e-6))
+        wholly = F.softplus(raw.confidence_logits)
+        each = torch.where(batch.labelled.all(dim=1)[:, None], wholly, partly)
+        focal = (confidence.detach() * share) ** 2
+        return (each * focal * batch.negative).sum()
+
+    def loss_class(self, raw: RawOutput, batch: Batch) -> torch.Tensor:
+        positive = batch.positive_weight > 0
+        each = F.cross_entropy(
+            raw.class_logits[positive],
+            batch.class_ids[positive],
+            reduction="none",
+            label_smoothing=self.config.smoothing,
+        )
+        return (each * batch.positive_weight[positive]).sum()

@@ -1,0 +1,4 @@
+from .squeezedet import NETS, NetConfig, SqueezeDet, build_net
+from .squeezenet import SqueezeNet, SqueezeNetFeatures
+
+__all__ = ["NETS", "NetConfig", "SqueezeDet", "SqueezeNet", "SqueezeNetFeatures", "build_net"]

@@ -1,0 +1,129 @@
+"""SqueezeDet (arXiv 1612.01051): SqueezeNet features, a few more Fires, and ConvDet, on any grid and class list."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+
+import torch
+from torch import nn
+
+from .fire import Fire
+from .squeezenet import SqueezeNetFeatures
+
+
+@dataclass(frozen=True)
+class NetConfig:
+    """The shape of a SqueezeDet; saved in every checkpoint."""
+
+    backbone: str = "1.1"  # SqueezeNet version: "1.0" or "1.1"
+    head_fires: tuple[tuple[int, int, int], ...] = ((96, 384, 384), (96, 384, 384))  # squeeze, expand1x1, expand3x3
+    head_norm: bool = False  # BatchNorm in the head's Fires
+    convdet_kernel: int = 3  # 1 or 3
+    convdet_padding: int = 1  # 0 with kernel 3 cuts a ring of cells off: the 2017 net (416 px, 23 x 23 cells)
+    leaky_slope: float = 0.0  # 0: ReLU
+    dropout: float = 0.5  # before ConvDet
+
+
+# name: (config, where it comes from)
+NETS: dict[str, tuple[NetConfig, str]] = {
+    "sqdet": (
+        NetConfig(
+            head_fires=((96, 160, 160), (96, 160, 160)),
+            head_norm=True,
+            convdet_kernel=1,
+            convdet_padding=0,
+            dropout=0.0,
+        ),
+        "ours: narrow Fires with BatchNorm and a 1x1 ConvDet, 1.2 M parameters at K=9, C=20",
+    ),
+    "squeezedet": (NetConfig(), "the paper's SqueezeDet (v1.1 layout)"),
+    "squeezedet-v1.0": (
+        NetConfig(backbone="1.0", convdet_padding=0, leaky_slope=0.01),
+        "the 2017 project's layout (v1.0, LeakyReLU, unpadded ConvDet) without its conv10 between fire9 and fire10",
+    ),
+}
+
+
+@dataclass
+class RawOutput:
+    """What the network says before any sigmoid, softmax or decoding; A anchors, C classes.
+
+    Attributes:
+        deltas: (N, A, 4), in the spec's delta order.
+        class_logits: (N, A, C).
+        confidence_logits: (N, A).
+    """
+
+    deltas: torch.Tensor
+    class_logits: torch.Tensor
+    confidence_logits: torch.Tensor
+
+
+class SqueezeDet(nn.Module):
+    """(N, 3, H, W) to (N, K * (C + 1 + 4), rows, columns); `split` turns that into a `RawOutput`.
+
+    The channels are those of the paper's and the 2017 code: first K*C class logits (shape by shape), then K
+    confidences, then K*4 deltas.
+    """
+
+    def __init__(self, config: NetConfig, num_shapes: int, num_classes: int) -> None:
+        super().__init__()
+        self.config, self.num_shapes, self.num_classes = config, num_shapes, num_classes
+        self.features = SqueezeNetFeatures(config.backbone, config.leaky_slope)
+        self.head = nn.Sequential()
+        channels = self.features.out_channels
+        for i, widths in enumerate(config.head_fires):
+            fire = Fire(channels, *widths, norm=config.head_norm, leaky_slope=config.leaky_slope)
+            channels = fire.out_channels
+            self.head.add_module(f"fire{10 + i}", fire)
+        self.dropout = nn.Dropout(config.dropout)
+        outputs = num_shapes * (num_classes + 1 + 4)
+        self.convdet = nn.Conv2d(channels, outputs, config.convdet_kernel, padding=config.convdet_padding)
+        self._initialise_head()
+
+    def _initialise_head(self) -> None:
+        for module in self.head.modules():
+            if isinstance(module, nn.Conv2d):
+                nn.init.kaiming_normal_(module.weight, nonlinearity="relu")
+                if module.bias is not None:
+                    nn.init.zeros_(module.bias)
+        nn.init.normal_(self.convdet.weight, std=0.01)
+        nn.init.zeros_(self.convdet.bias)
+        # Focal-loss prior (arXiv 1708.02002, section 4.1): start by saying "no object" with 1 %, or the thousands
+        # of background anchors swamp the first hundred steps.
+        first = self.num_shapes * self.num_classes
+        nn.init.constant_(self.convdet.bias[first : first + self.num_shapes], -4.6)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.convdet(self.dropout(self.head(self.features(x))))
+
+    def split(self, output: torch.Tensor) -> RawOutput:
+        """The grid of `forward` as one row per anchor, in the spec's anchor order."""
+        k, c = self.num_shapes, self.num_classes
+        n = output.shape[0]
+        classes, confidence, deltas = output.permute(0, 2, 3, 1).split([k * c, k, k * 4], dim=3)
+        return RawOutput(deltas.reshape(n, -1, 4), classes.reshape(n, -1, c), confidence.reshape(n, -1))
+
+    @torch.no_grad()
+    def grid_hw(self, input_wh: tuple[int, int]) -> tuple[int, int]:
+        """Rows and columns of the output grid for an input size."""
+        parameter = next(self.parameters())
+        was_training = self.training
+        self.eval()
+        output = self(torch.zeros(1, 3, input_wh[1], input_wh[0], dtype=parameter.dtype, device=parameter.device))
+        self.train(was_training)
+        return output.shape[2], output.shape[3]
+
+    @property
+    def grid_inset(self) -> int:
+        """How many rings of cells an unpadded ConvDet cuts off (ModelSpec.grid_inset)."""
+        return self.config.convdet_kernel // 2 - self.config.convdet_padding
+
+
+def build_net(name: str, num_shapes: int, num_classes: int, **changes: object) -> SqueezeDet:
+    """A net of the registry; `changes` replace fields of its NetConfig."""
+    if name not in NETS:
+        raise ValueError(f"no net called {name!r}; there are {', '.join(NETS)}")
+    config = dataclasses.replace(NETS[name][0], **changes)
+    return SqueezeDet(config, num_shapes, num_classes)

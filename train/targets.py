@@ -1,0 +1,87 @@
+"""Which anchor should say what: objects of one photo to one row per anchor."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from sqdet_cv.boxes import cxcywh_to_xyxy, encode_boxes, iou_matrix
+from sqdet_cv.spec import ModelSpec
+
+POSITIVE_IOU = 0.5  # above it an anchor is responsible for the object
+IGNORE_IOU = 0.4  # between the two it is neither rewarded nor punished
+
+
+@dataclass(frozen=True, eq=False)
+class Targets:
+    """One row per anchor, A = num_anchors.
+
+    Attributes:
+        boxes_xyxy: (A, 4) float32, the object's box in input pixels where positive, else 0.
+        deltas: (A, 4) float32, that box encoded; else 0.
+        class_ids: (A,) int64, else 0.
+        positive_weight: (A,) float32: the object's weight where the anchor is responsible for one, else 0.
+        negative: (A,) bool: the anchor should say "nothing here". Anchors neither positive nor negative are ignored.
+    """
+
+    boxes_xyxy: np.ndarray
+    deltas: np.ndarray
+    class_ids: np.ndarray
+    positive_weight: np.ndarray
+    negative: np.ndarray
+
+
+def assign(
+    boxes_xyxy: np.ndarray, class_ids: np.ndarray, ignore: np.ndarray, weights: np.ndarray, spec: ModelSpec
+) -> Targets:
+    """Positives: anchors with IoU above POSITIVE_IOU with an object, and for each object the best anchor that no
+    other object has taken (the paper's unique assignment; when no anchor overlaps it, the nearest one).
+    Anchors above IGNORE_IOU with any object, `ignore` ones included, are not negatives.
+
+    Args:
+        boxes_xyxy: (n, 4) in input pixels, of positive area; class_ids, ignore, weights: (n,), as in VocSample.
+    """
+    count = spec.num_anchors
+    owner = np.full(count, -1)
+    negative = np.ones(count, bool)
+    if len(boxes_xyxy):
+        iou = iou_matrix(cxcywh_to_xyxy(spec.anchors_cxcywh), boxes_xyxy)
+        negative = iou.max(axis=1) < IGNORE_IOU
+        (real,) = np.nonzero(~ignore)
+        if len(real):
+            best = iou[:, real].argmax(axis=1)
+            overlapping = iou[np.arange(count), real[best]] > POSITIVE_IOU
+            owner[overlapping] = real[best[overlapping]]
+            _give_each_object_its_anchor(owner, iou, boxes_xyxy, real, spec)
+    (positive,) = np.nonzero(owner >= 0)
+    objects = owner[positive]
+
+    targets = Targets(
+        np.zeros((count, 4), np.float32),
+        np.zeros((count, 4), np.float32),
+        np.zeros(count, np.int64),
+        np.zeros(count, np.float32),
+        negative & (owner < 0),
+    )
+    targets.boxes_xyxy[positive] = boxes_xyxy[objects]
+    targets.deltas[positive] = encode_boxes(boxes_xyxy[objects], spec, positive)
+    targets.class_ids[positive] = class_ids[objects]
+    targets.positive_weight[positive] = weights[objects]
+    return targets
+
+
+def _give_each_object_its_anchor(
+    owner: np.ndarray, iou: np.ndarray, boxes_xyxy: np.ndarray, real: np.ndarray, spec: ModelSpec
+) -> None:
+    taken = np.zeros(len(owner), bool)
+    # Objects that overlap their best anchor most choose first.
+    for i in real[np.argsort(-iou[:, real].max(axis=0), kind="stable")]:
+        free_iou = np.where(taken, -1, iou[:, i])
+        anchor = int(free_iou.argmax())
+        if free_iou[anchor] <= 0:
+            anchors = spec.anchors_cxcywh
+            distance = np.abs(cxcywh_to_xyxy(anchors) - boxes_xyxy[i]).sum(axis=1)
+            anchor = int(np.where(taken, np.inf, distance).argmin())
+        owner[anchor] = i
+        taken[anchor] = True
