@@ -25,7 +25,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--head",
         choices=sorted(HEADS),
         default="convdet",
-        help="convdet: deltas, class_scores, confidence; decoded: boxes_xyxy in input pixels, scores (default: convdet)",
+        help="convdet: deltas, class_scores, confidence; decoded: boxes_xyxy in input pixels, scores",
     )
     parser.add_argument(
         "--size", type=_size, metavar="WxH", help="input size, e.g. 416 or 640x384 (default: as trained)"

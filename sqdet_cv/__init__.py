@@ -2,6 +2,7 @@
 
 from .detections import Detection, Detections
 from .detector import Detector
+from .draw import draw
 from .errors import BackendError, ModelFileError, SourceError, SpecError, SqdetError
 from .spec import VOC_LABELS, ModelSpec
 from .version import __version__
@@ -18,4 +19,5 @@ __all__ = [
     "SqdetError",
     "VOC_LABELS",
     "__version__",
+    "draw",
 ]

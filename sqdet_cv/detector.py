@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+import cv2
 import numpy as np
 
 from .backends import choose_backend
@@ -13,6 +14,7 @@ from .errors import ModelFileError, SqdetError
 from .model_file import load_model
 from .postprocess import finish, select_convdet, select_decoded
 from .preprocess import images_to_blob
+from .quiet import quiet_opencv
 
 # The heads that `python -m export onnx` writes: output names and, per picture, their shapes in anchors and classes.
 HEADS = {
@@ -58,8 +60,7 @@ class Detector:
         self._net, self.spec = load_model(model)
         self._head = self._find_head(model)
         self.backend.apply(self._net)
-        width, height = self.spec.input_wh
-        self._check_outputs(self._forward(np.zeros((1, 3, height, width), np.float32)), model)
+        self._try_out(model)
 
     def __call__(self, image_bgr: np.ndarray) -> Detections:
         """Detects in one picture.
@@ -81,7 +82,7 @@ class Detector:
             _check_image(image)
         if not len(images_bgr):
             return []
-        outputs = self._forward(images_to_blob(images_bgr, self.spec))
+        outputs = self.forward(images_to_blob(images_bgr, self.spec))
         found = []
         for image, *tensors in zip(images_bgr, *outputs):
             if self._head == "convdet":
@@ -91,7 +92,8 @@ class Detector:
             found.append(finish(*candidates, self.spec, image.shape[1::-1], self.nms_threshold))
         return found
 
-    def _forward(self, blob: np.ndarray) -> list[np.ndarray]:
+    def forward(self, blob: np.ndarray) -> list[np.ndarray]:
+        """The raw tensors: an (N, 3, height, width) float32 blob of `images_to_blob` to the outputs of HEADS, in order."""
         self._net.setInput(blob)
         return list(self._net.forward(list(HEADS[self._head])))  # by name: 4.x and 5.x differ in the default
 
@@ -103,14 +105,22 @@ class Detector:
         heads = " or ".join(f"({', '.join(outputs)})" for outputs in HEADS.values())
         raise ModelFileError(f"{model}: its outputs are {', '.join(sorted(layers))}; expected {heads}")
 
-    def _check_outputs(self, outputs: list[np.ndarray], model: str | Path | None) -> None:
+    def _try_out(self, model: str | Path | None) -> None:
         """The first forward shows whether network and spec belong together, before any picture is lost."""
+        width, height = self.spec.input_wh
+        name = "the embedded model" if model is None else model
+        try:
+            with quiet_opencv():
+                outputs = self.forward(np.zeros((1, 3, height, width), np.float32))
+        except cv2.error as error:
+            reason = " ".join(str(error.err or error).split())
+            raise ModelFileError(f"{name}: OpenCV cannot run it at {width} x {height} pixels: {reason}") from None
         sizes = {"A": self.spec.num_anchors, "C": self.spec.num_classes, "4": 4}
-        for (name, letters), output in zip(HEADS[self._head].items(), outputs):
+        for (output_name, letters), output in zip(HEADS[self._head].items(), outputs):
             expected = (1, *(sizes[letter] for letter in letters))
             if output.shape != expected:
                 raise ModelFileError(
-                    f"{model}: output {name} has shape {output.shape}, but its spec ({self.spec.grid_hw} cells, "
+                    f"{name}: output {output_name} has shape {output.shape}, but its spec ({self.spec.grid_hw} cells, "
                     f"{self.spec.num_shapes} anchors, {self.spec.num_classes} classes) makes it {expected}"
                 )
 

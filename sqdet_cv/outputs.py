@@ -169,7 +169,9 @@ def _text_output(target: str) -> Iterator[TextIO]:
         yield sys.stdout
         sys.stdout.flush()
         return
-    with atomic_path(target) as temporary:
+    with (
+        atomic_path(target) as temporary,
         # surrogateescape: a file name that is not UTF-8 comes back as the bytes it was
-        with temporary.open("w", encoding="utf-8", errors="surrogateescape", newline="") as file:
-            yield file
+        temporary.open("w", encoding="utf-8", errors="surrogateescape", newline="") as file,
+    ):
+        yield file

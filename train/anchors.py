@@ -12,7 +12,7 @@ def shape_iou(a_wh: np.ndarray, b_wh: np.ndarray) -> np.ndarray:
 
 
 def cluster_shapes(shapes_wh: np.ndarray, count: int, seed: int = 0, rounds: int = 300) -> np.ndarray:
-    """k-means with distance 1 - IoU (YOLO9000, arXiv 1612.08242, section 2): a small box counts as much as a large one.
+    """k-means with distance 1 - IoU (YOLO9000, arXiv 1612.08242, section 2): a small box counts as a large one does.
 
     Args:
         shapes_wh: (n, 2), all positive, n >= count.

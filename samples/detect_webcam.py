@@ -1,0 +1,71 @@
+"""Objects in a camera's picture, live: `python detect_webcam.py`; q or Esc ends.
+
+Without a screen: `python detect_webcam.py --source rtsp://... --save out.mp4`; Ctrl-C ends.
+"""
+
+import argparse
+import sys
+import time
+from contextlib import ExitStack
+from pathlib import Path
+
+import cv2
+
+from sqdet_cv import Detector, SqdetError
+from sqdet_cv.draw import draw
+from sqdet_cv.interrupt import CtrlC
+from sqdet_cv.outputs import VideoFile, write_picture
+from sqdet_cv.sources import find_sources
+from sqdet_cv.window import QUIT_KEYS, Window
+
+
+def main(argv: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--source", default="0", help="camera number, video, stream URL or picture (default: 0)")
+    parser.add_argument("--model", help="exported .onnx with its .json beside it (default: the embedded model)")
+    parser.add_argument("--score", type=float, default=0.3, help="least score of a detection (default: 0.3)")
+    parser.add_argument("--save", type=Path, metavar="FILE", help="write .mp4 (a picture: its kind), open no window")
+    arguments = parser.parse_args(argv)
+    try:
+        detect(arguments.source, arguments.save, Detector(arguments.model, score_threshold=arguments.score))
+    except (SqdetError, OSError) as error:
+        print(f"detect_webcam: {error}", file=sys.stderr)
+        return 2
+    return 0
+
+
+def detect(address: str, save: Path | None, detector: Detector) -> None:
+    source = find_sources([address])[0]
+    window = Window("sqdet") if save is None else None
+    fps, before = 0.0, time.perf_counter()
+    with CtrlC() as ctrl_c, ExitStack() as files:
+        video = None
+        for frame in source.frames():
+            image = draw(frame.image_bgr, detector(frame.image_bgr))
+            now = time.perf_counter()
+            # smoothed, since a number that jumps cannot be read
+            fps = 0.9 * fps + 0.1 / (now - before) if frame.index > 1 else 1 / (now - before)
+            before = now
+            write_fps(image, fps)
+            if window is not None:
+                window.show(image)
+                if window.poll(0 if source.is_still else 1) in QUIT_KEYS:
+                    break
+            elif source.is_still:
+                write_picture(save, image)
+            else:
+                video = video or files.enter_context(VideoFile(save.with_suffix(""), frame.fps))
+                video.write(image)
+            if ctrl_c.pressed:
+                break
+
+
+def write_fps(image, fps: float) -> None:
+    scale = max(0.4, image.shape[0] / 700)
+    corner = (round(10 * scale), image.shape[0] - round(12 * scale))
+    for color, stroke in (((0, 0, 0), 4), ((255, 255, 255), 1.5)):  # a dark rim makes it readable on any picture
+        cv2.putText(image, f"{fps:.1f} fps", corner, 0, scale, color, max(1, round(stroke * scale)), cv2.LINE_AA)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,168 @@
+"""The embedded model in this OpenCV, and what Detector says to bad input."""
+
+import json
+import shutil
+
+import cv2
+import numpy as np
+import pytest
+
+from sqdet_cv import BackendError, Detector, ModelFileError, ModelSpec, SqdetError
+from tests.released import DETECTIONS, MODEL, PHOTOS, PICTURES, SCORE_THRESHOLD
+
+
+@pytest.fixture(scope="module")
+def detector() -> Detector:
+    return Detector()
+
+
+@pytest.fixture
+def model_copy(tmp_path):
+    """A copy of the embedded model that a test may damage."""
+    for suffix in (".onnx", ".json"):
+        shutil.copy(MODEL.with_suffix(suffix), tmp_path / f"copy{suffix}")
+    return tmp_path / "copy.onnx"
+
+
+def read(name: str) -> np.ndarray:
+    return cv2.imread(str(PICTURES / name))
+
+
+@pytest.mark.parametrize(
+    ("name", "label", "true_box"),
+    [
+        pytest.param("cat.jpg", "cat", (20, 15, 451, 300), id="cat"),
+        pytest.param("astronaut.jpg", "person", (10, 0, 440, 480), id="person"),
+    ],
+)
+def test_finds_the_obvious(detector, name, label, true_box):
+    best = detector(read(name))[0]
+    assert best.label == label and best.score > 0.5
+    x1, y1, x2, y2 = (
+        f(a, b) for f, a, b in zip((max, max, min, min), best.box_xyxy, true_box)
+    )  # the overlap with a box drawn by hand
+    area = lambda box: (box[2] - box[0]) * (box[3] - box[1])  # noqa: E731
+    inside = area((x1, y1, x2, y2))
+    assert inside / (area(best.box_xyxy) + area(true_box) - inside) > 0.6
+
+
+def test_same_detections_as_pytorch_in_ten_photos():
+    """PyTorch's are stored, so that this also runs where there is no PyTorch; tests/train holds them to be true."""
+    detector = Detector(score_threshold=SCORE_THRESHOLD)
+    stored = json.loads(DETECTIONS.read_text())
+    assert [path.name for path in PHOTOS] == list(stored) and len(stored) == 10
+    assert sum(map(len, stored.values())) >= 10
+    for path in PHOTOS:
+        expected, found = stored[path.name], detector(cv2.imread(str(path)))
+        assert list(found.labels) == [row["label"] for row in expected], path.name
+        for mine, row in zip(found, expected):
+            assert mine.score == pytest.approx(row["score"], abs=1e-3), path.name
+            assert mine.box_xyxy == pytest.approx(row["box_xyxy"], abs=0.5), path.name
+
+
+def test_batch_gives_what_single_calls_give(detector):
+    pictures = [read("cat.jpg"), read("astronaut.jpg"), read("cat.jpg")[:, ::-1]]
+    for found, single in zip(detector.detect_batch(pictures), [detector(p) for p in pictures]):
+        assert found.labels == single.labels
+        np.testing.assert_allclose(found.boxes_xyxy, single.boxes_xyxy, atol=0.05)
+    assert detector.detect_batch([]) == []
+
+
+def test_thresholds_can_be_set_between_calls():
+    detector = Detector(score_threshold=0.05)
+    picture = read("astronaut.jpg")
+    many = detector(picture)
+    detector.score_threshold = 0.5
+    few = detector(picture)
+    assert 0 < len(few) < len(many) and few.scores.min() > 0.5
+    detector.score_threshold, detector.nms_threshold = 0.05, 1.0
+    assert len(detector(picture)) > len(many)
+
+
+@pytest.mark.parametrize("shape", [(1, 1, 3), (1, 900, 3), (5000, 4000, 3)], ids=str)
+def test_pictures_of_any_size(detector, shape):
+    found = detector(np.full(shape, 127, np.uint8))
+    height, width = shape[:2]
+    assert (found.boxes_xyxy >= 0).all() and (found.boxes_xyxy <= [width, height, width, height]).all()
+
+
+def test_boxes_scale_with_the_picture(detector):
+    picture = read("cat.jpg")
+    small, large = detector(picture)[0], detector(cv2.resize(picture, None, fx=5, fy=5))[0]
+    assert large.label == small.label
+    np.testing.assert_allclose(large.box_xyxy, np.multiply(small.box_xyxy, 5), atol=0.03 * 5 * 451)
+
+
+@pytest.mark.parametrize(
+    ("picture", "said"),
+    [
+        pytest.param(None, "cv2.imread gives None", id="imread failed"),
+        pytest.param("cat.jpg", "str", id="a path"),
+        pytest.param(np.zeros((4, 4), np.uint8), r"\(4, 4\) uint8", id="grey"),
+        pytest.param(np.zeros((4, 4, 4), np.uint8), r"\(4, 4, 4\)", id="alpha"),
+        pytest.param(np.zeros((4, 4, 3), np.float32), "float32", id="float"),
+        pytest.param(np.zeros((0, 4, 3), np.uint8), r"\(0, 4, 3\)", id="empty"),
+    ],
+)
+def test_not_a_picture(detector, picture, said):
+    with pytest.raises(SqdetError, match=said):
+        detector(picture)
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"score_threshold": 1.5}, "score_threshold is 1.5"),
+        ({"nms_threshold": -0.1}, "nms_threshold is -0.1"),
+        ({"score_threshold": float("nan")}, "score_threshold is nan"),
+        ({"score_threshold": "high"}, "score_threshold is 'high'"),
+    ],
+)
+def test_thresholds_out_of_range(options, said):
+    with pytest.raises(SqdetError, match=said):
+        Detector(**options)
+
+
+def test_unknown_backend_lists_what_there_is():
+    with pytest.raises(BackendError, match="auto, cuda, cuda-fp16, openvino, opencv"):
+        Detector(backend="tpu")
+
+
+def test_missing_backend_is_refused_before_any_forward(monkeypatch):
+    monkeypatch.setattr(cv2.dnn, "getAvailableTargets", lambda backend: [0] if backend == 3 else [])
+    with pytest.raises(BackendError, match="not in this OpenCV .*which has opencv; it needs an OpenCV built with CUDA"):
+        Detector(backend="cuda")
+    assert Detector(backend="auto").backend.name == "opencv"
+
+
+def test_model_file_errors_name_the_file(model_copy, tmp_path):
+    with pytest.raises(ModelFileError, match=r"nowhere\.onnx: no such model file"):
+        Detector(tmp_path / "nowhere.onnx")
+    with pytest.raises(ModelFileError, match=r"copy\.json: expected an \.onnx file"):
+        Detector(tmp_path / "copy.json")
+
+    whole = model_copy.read_bytes()
+    for damaged in (b"", whole[: len(whole) // 2], b"not a model"):
+        model_copy.write_bytes(damaged)
+        with pytest.raises(ModelFileError, match=r"copy\.onnx: (the file is empty|OpenCV .* cannot read it as ONNX)"):
+            Detector(model_copy)
+
+
+def test_spec_errors_name_the_file(model_copy):
+    spec_path = model_copy.with_suffix(".json")
+    spec = ModelSpec.load(spec_path)
+    spec.resized((416, 416), (25, 25)).save(spec_path)  # the spec of another network
+    with pytest.raises(ModelFileError, match=r"copy\.onnx: "):
+        Detector(model_copy)
+    spec_path.write_text("{}")
+    with pytest.raises(ModelFileError, match=r"copy\.onnx: copy\.json: the JSON is not a model spec"):
+        Detector(model_copy)
+    spec_path.unlink()
+    with pytest.raises(ModelFileError, match=r"copy\.onnx: no model spec copy\.json beside it"):
+        Detector(model_copy)
+
+
+def test_embedded_model_is_small_and_knows_voc():
+    assert MODEL.stat().st_size <= 4_000_000
+    spec = ModelSpec.load(MODEL.with_suffix(".json"))
+    assert spec.num_classes == 20 and spec.labels[7] == "cat"
