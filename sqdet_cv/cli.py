@@ -14,6 +14,7 @@ from pathlib import Path
 
 from . import __version__, detect_command
 from .errors import SqdetError
+from .postprocess import NMS_THRESHOLD
 
 
 class _Parser(argparse.ArgumentParser):
@@ -70,7 +71,13 @@ def _add_detect(commands: argparse._SubParsersAction) -> None:
         help="exported .onnx with its .json beside it (default: the embedded model)",
     )
     add("--score", type=float, default=0.3, metavar="S", help="least score of a detection, 0 to 1 (default: 0.3)")
-    add("--nms", type=float, default=0.45, metavar="IOU", help="overlap at which the weaker box goes (default: 0.45)")
+    add(
+        "--nms",
+        type=float,
+        default=NMS_THRESHOLD,
+        metavar="IOU",
+        help="overlap at which the weaker box goes (default: %(default)s)",
+    )
     add("--backend", default="auto", help="auto, opencv, cuda, cuda-fp16 or openvino (default: auto)")
     add("--out", type=Path, metavar="DIR", help="write annotated pictures and videos here")
     add("--json", metavar="FILE", help="write detections as JSON; - for stdout")

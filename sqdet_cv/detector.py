@@ -12,7 +12,7 @@ from .backends import choose_backend
 from .detections import Detections
 from .errors import ModelFileError, SqdetError
 from .model_file import load_model
-from .postprocess import finish, select_convdet, select_decoded
+from .postprocess import NMS_THRESHOLD, finish, select_convdet, select_decoded
 from .preprocess import images_to_blob
 from .quiet import quiet_opencv
 
@@ -51,7 +51,7 @@ class Detector:
         model: str | Path | None = None,
         *,
         score_threshold: float = 0.3,
-        nms_threshold: float = 0.45,
+        nms_threshold: float = NMS_THRESHOLD,
         backend: str = "auto",
     ) -> None:
         self.score_threshold = _share(score_threshold, "score_threshold")
@@ -93,7 +93,7 @@ class Detector:
         return found
 
     def forward(self, blob: np.ndarray) -> list[np.ndarray]:
-        """The raw tensors: an (N, 3, height, width) float32 blob of `images_to_blob` to the outputs of HEADS, in order."""
+        """The raw tensors, in the order of HEADS, of an (N, 3, height, width) float32 blob from `images_to_blob`."""
         self._net.setInput(blob)
         return list(self._net.forward(list(HEADS[self._head])))  # by name: 4.x and 5.x differ in the default
 

@@ -15,6 +15,8 @@ from sqdet_cv.spec import ModelSpec
 
 from .errors import TrainError
 
+NMS_THRESHOLD = 0.45  # Darknet's own
+
 
 class DarknetDetector:
     """YOLO cfg + weights, called as `Detector` is: picture in, `Detections` out.
@@ -24,7 +26,7 @@ class DarknetDetector:
     """
 
     def __init__(
-        self, cfg: str | Path, labels: Sequence[str], score_threshold: float = 0.3, nms_threshold: float = 0.45
+        self, cfg: str | Path, labels: Sequence[str], score_threshold: float = 0.3, nms_threshold: float = NMS_THRESHOLD
     ) -> None:
         cfg, weights = Path(cfg), Path(cfg).with_suffix(".weights")
         for path in (cfg, weights):

@@ -9,10 +9,12 @@ import numpy as np
 import torch
 
 from sqdet_cv.detections import Detections
-from sqdet_cv.postprocess import finish, select_convdet
+from sqdet_cv.detector import Detector
+from sqdet_cv.postprocess import NMS_THRESHOLD, finish, select_convdet
 from sqdet_cv.preprocess import images_to_blob
 from sqdet_cv.spec import ModelSpec
 
+from . import darknet
 from .checkpoint import net_from_checkpoint
 from .darknet import DarknetDetector
 from .errors import TrainError
@@ -25,7 +27,7 @@ class TorchDetector:
     """A net of ours in PyTorch, with the runtime's own pre- and post-processing."""
 
     def __init__(
-        self, net: SqueezeDet, spec: ModelSpec, score_threshold: float = 0.3, nms_threshold: float = 0.45
+        self, net: SqueezeDet, spec: ModelSpec, score_threshold: float = 0.3, nms_threshold: float = NMS_THRESHOLD
     ) -> None:
         self.net, self.spec = net.eval(), spec
         self.score_threshold, self.nms_threshold = score_threshold, nms_threshold
@@ -42,21 +44,25 @@ class TorchDetector:
 
 
 def open_detector(
-    path: str | Path, labels: Sequence[str], score_threshold: float, nms_threshold: float = 0.45
+    path: str | Path, labels: Sequence[str], score_threshold: float, nms_threshold: float | None = None
 ) -> AnyDetector:
     """A detector by the kind of file: .pt (checkpoint), .cfg (Darknet), or an exported model for `sqdet_cv.Detector`.
+
+    Args:
+        nms_threshold: None for the usual one of its kind: 0.4 for ours, 0.45 for Darknet.
 
     Raises:
         TrainError: the file is missing or of no known kind, or its labels are not `labels`.
     """
     path = Path(path)
     if path.suffix == ".cfg":
-        return DarknetDetector(path, labels, score_threshold, nms_threshold)
+        return DarknetDetector(
+            path, labels, score_threshold, darknet.NMS_THRESHOLD if nms_threshold is None else nms_threshold
+        )
+    nms_threshold = NMS_THRESHOLD if nms_threshold is None else nms_threshold
     if path.suffix == ".pt":
         detector = TorchDetector(*net_from_checkpoint(path), score_threshold, nms_threshold)
     elif path.suffix == ".onnx":
-        from sqdet_cv.detector import Detector
-
         detector = Detector(path, score_threshold=score_threshold, nms_threshold=nms_threshold)
     else:
         raise TrainError(f"{path}: a detector is a checkpoint (.pt), an exported .onnx or a Darknet .cfg")

@@ -13,13 +13,13 @@ import numpy as np
 from tqdm import tqdm
 
 from sqdet_cv.files import write_text_atomically
-from sqdet_cv.spec import VOC_LABELS
 
 from .average_precision import Matches, average_precision, match_photo
 from .data.loader import read_image
 from .data.voc import VocSample, load_voc
 from .detectors import AnyDetector, open_detector
 from .errors import TrainError
+from .labels import HELP, parse_labels
 
 EVAL_SCORE_THRESHOLD = 0.01  # low enough that the precision-recall curve has its tail
 
@@ -88,7 +88,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="NAME=CLASS,CLASS",
         help="also print the mean over these classes",
     )
-    parser.add_argument("--nms", type=float, default=0.45, help="IoU above which a box is suppressed (default: 0.45)")
+    parser.add_argument("--nms", type=float, help="IoU above which a box is suppressed (default: 0.4; Darknet: 0.45)")
+    parser.add_argument("--labels", default="", help=HELP)
     parser.add_argument("--json", help="write the numbers to this file too")
 
 
@@ -103,10 +104,11 @@ def _parse_groups(texts: Sequence[str], labels: Sequence[str]) -> dict[str, list
 
 
 def run(args: argparse.Namespace) -> None:
-    groups = _parse_groups(args.group, VOC_LABELS)
-    samples = load_voc(args.data, args.lists.split(","), VOC_LABELS)
-    detector = open_detector(args.model, VOC_LABELS, EVAL_SCORE_THRESHOLD, args.nms)
-    results = evaluate(detector, samples, VOC_LABELS, progress=True)
+    labels = parse_labels(args.labels)
+    groups = _parse_groups(args.group, labels)
+    samples = load_voc(args.data, args.lists.split(","), labels)
+    detector = open_detector(args.model, labels, EVAL_SCORE_THRESHOLD, args.nms)
+    results = evaluate(detector, samples, labels, progress=True)
     print(table(results, groups))
     if args.json:
         values = {"model": Path(args.model).name, "lists": args.lists, "mean_ap": mean_ap(results)}

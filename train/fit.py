@@ -18,7 +18,7 @@ import torch
 from tqdm import tqdm
 
 from sqdet_cv.files import write_text_atomically
-from sqdet_cv.spec import VOC_LABELS, ModelSpec
+from sqdet_cv.spec import ModelSpec
 
 from .anchors import cluster_shapes
 from .checkpoint import load_checkpoint, save_checkpoint
@@ -29,6 +29,8 @@ from .data.voc import VocSample, load_voc
 from .detectors import TorchDetector
 from .errors import TrainError
 from .evaluate import EVAL_SCORE_THRESHOLD, evaluate, mean_ap
+from .labels import HELP as LABELS_HELP
+from .labels import parse_labels
 from .losses import DetectionLoss, LossConfig
 from .models.squeezedet import NETS, NetConfig, SqueezeDet
 from .optim import WeightAverage, freeze, lr_factor, make_optimizer
@@ -44,6 +46,7 @@ class FitConfig:
     lists: str = option("train", "comma-separated lists to train on")
     val: str = option("val", "list to choose the best epoch by")
     annotations: str = option("", "folder of XML files that replace those of the devkit (python -m train label)")
+    labels: str = option("", LABELS_HELP)
     net: str = option("sqdet", f"one of {', '.join(NETS)}")
     init: str = option("", "start from an ImageNet archive (.npz), a checkpoint (.pt) or an exported .onnx")
     sizes: str = option("320:20", "input sizes and epochs, SIZE:EPOCHS[,SIZE:EPOCHS...]; the model's own is the last")
@@ -111,7 +114,7 @@ class Fit:
         if config.net not in NETS:
             raise TrainError(f"--net {config.net}: there are {', '.join(NETS)}")
         torch.manual_seed(config.seed)
-        labels = VOC_LABELS
+        labels = parse_labels(config.labels)
         samples = load_voc(config.data, config.lists.split(","), labels, config.annotations or None)
         size = parse_sizes(config.sizes)[-1]
         net = SqueezeDet(NETS[config.net][0], config.shapes, len(labels))

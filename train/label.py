@@ -12,12 +12,12 @@ from tqdm import tqdm
 
 from sqdet_cv.boxes import iou_matrix
 from sqdet_cv.files import write_bytes_atomically
-from sqdet_cv.spec import VOC_LABELS
 
 from .data.loader import read_image
 from .data.voc import VocSample, load_voc
 from .detectors import open_detector
 from .errors import TrainError
+from .labels import HELP, parse_labels
 
 
 @dataclass(frozen=True)
@@ -76,6 +76,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--lists", required=True, help="comma-separated lists of photos to complete")
     parser.add_argument("--teacher", required=True, help="a checkpoint, an exported .onnx, or a Darknet .cfg")
     parser.add_argument("--out", required=True, help="folder for the completed XML files")
+    parser.add_argument("--labels", default="", help=HELP)
     parser.add_argument("--threshold", type=float, default=LabelConfig.threshold, help="score that makes an object")
     parser.add_argument("--doubt", type=float, default=LabelConfig.doubt, help="score that makes an ignored region")
 
@@ -84,13 +85,14 @@ def run(args: argparse.Namespace) -> None:
     if not 0 < args.doubt <= args.threshold < 1:
         raise TrainError(f"--doubt {args.doubt} --threshold {args.threshold}: expected 0 < doubt <= threshold < 1")
     config = LabelConfig(args.threshold, args.doubt)
-    samples = load_voc(args.data, args.lists.split(","), VOC_LABELS)
-    teacher = open_detector(args.teacher, VOC_LABELS, score_threshold=args.doubt)
+    labels = parse_labels(args.labels)
+    samples = load_voc(args.data, args.lists.split(","), labels)
+    teacher = open_detector(args.teacher, labels, score_threshold=args.doubt)
     objects = with_objects = 0
     for sample in tqdm(samples, unit="photo"):
-        added = complete(sample, VOC_LABELS, teacher(read_image(sample.image_path)), config)
+        added = complete(sample, labels, teacher(read_image(sample.image_path)), config)
         write_annotation(
-            Path(args.out) / f"{sample.image_path.stem}.xml", sample, VOC_LABELS, added, Path(args.teacher).name
+            Path(args.out) / f"{sample.image_path.stem}.xml", sample, labels, added, Path(args.teacher).name
         )
         certain = sum(not difficult for *_, difficult in added)
         objects += certain

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
+from ..errors import TrainError
 from .fire import Fire
 from .squeezenet import SqueezeNetFeatures
 
@@ -111,8 +112,12 @@ class SqueezeDet(nn.Module):
         parameter = next(self.parameters())
         was_training = self.training
         self.eval()
-        output = self(torch.zeros(1, 3, input_wh[1], input_wh[0], dtype=parameter.dtype, device=parameter.device))
-        self.train(was_training)
+        try:
+            output = self(torch.zeros(1, 3, input_wh[1], input_wh[0], dtype=parameter.dtype, device=parameter.device))
+        except RuntimeError:
+            raise TrainError(f"an input of {input_wh[0]} x {input_wh[1]} px is too small for this net") from None
+        finally:
+            self.train(was_training)
         return output.shape[2], output.shape[3]
 
     @property

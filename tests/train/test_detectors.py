@@ -1,0 +1,87 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from sqdet_cv.boxes import decode_deltas
+from tests.helpers import make_spec, slow_iou
+from train.checkpoint import save_checkpoint
+from train.detectors import TorchDetector, open_detector
+from train.errors import TrainError
+from train.models import NetConfig, SqueezeDet
+
+SPEC = make_spec(input_wh=(96, 64), grid_hw=(3, 5))
+CONFIG = NetConfig(head_fires=((8, 8, 8),), convdet_kernel=1, convdet_padding=0, dropout=0.5)
+
+
+@pytest.fixture
+def net() -> SqueezeDet:
+    """Random weights that say something: confidences and class scores of all sizes."""
+    torch.manual_seed(1)
+    net = SqueezeDet(CONFIG, SPEC.num_shapes, SPEC.num_classes)
+    for module in net.modules():
+        if isinstance(module, torch.nn.Conv2d):
+            torch.nn.init.kaiming_normal_(module.weight, nonlinearity="relu")
+    torch.nn.init.zeros_(net.convdet.bias)
+    net.convdet.weight.data /= 50
+    return net
+
+
+@pytest.fixture
+def image() -> np.ndarray:
+    return np.random.default_rng(0).integers(0, 256, (64, 96, 3), np.uint8)
+
+
+def test_a_torch_detector_is_the_whole_walk(net: SqueezeDet, image: np.ndarray):
+    """Picture to detections, written out from the paper's description."""
+    found = TorchDetector(net, SPEC, score_threshold=0.1, nms_threshold=0.2)(image)
+
+    blob = torch.from_numpy((image.astype(np.float32) - SPEC.mean_bgr).transpose(2, 0, 1)[None].astype(np.float32))
+    with torch.no_grad():
+        raw = net.eval().split(net(blob))
+    scores = (raw.class_logits.softmax(2) * raw.confidence_logits.sigmoid()[..., None])[0].numpy()
+    boxes = decode_deltas(raw.deltas[0].numpy(), SPEC)
+    candidates = sorted(((s, i, c) for (i, c), s in np.ndenumerate(scores) if s > 0.1), reverse=True)
+    kept = []
+    for candidate in candidates:
+        _, i, c = candidate
+        if all(c != k[2] or slow_iou(boxes[i], boxes[k[1]]) <= 0.2 for k in kept):
+            kept.append(candidate)
+    assert 3 < len(kept) < len(candidates)
+    np.testing.assert_allclose(found.scores, [s for s, _, _ in kept], rtol=1e-4)
+    assert found.labels == tuple(SPEC.labels[c] for _, _, c in kept)
+    expected = np.clip([boxes[i] for _, i, _ in kept], 0, [96, 64, 96, 64])
+    np.testing.assert_allclose(found.boxes_xyxy, expected, rtol=1e-3, atol=1e-2)
+
+
+def test_a_checkpoint_opens_with_its_averaged_weights(tmp_path: Path, net: SqueezeDet, image: np.ndarray):
+    averaged = {name: value.clone() for name, value in net.state_dict().items()}
+    direct = TorchDetector(net, SPEC, 0.1)(image)
+    for parameter in net.parameters():
+        torch.nn.init.zeros_(parameter)
+    save_checkpoint(tmp_path / "a.pt", net, SPEC, averaged, {})
+    opened = open_detector(tmp_path / "a.pt", SPEC.labels, 0.1)(image)
+    np.testing.assert_array_equal(opened.boxes_xyxy, direct.boxes_xyxy)
+    assert opened.labels == direct.labels
+
+
+def test_other_labels_are_refused(tmp_path: Path, net: SqueezeDet):
+    save_checkpoint(tmp_path / "a.pt", net, SPEC, net.state_dict(), {})
+    with pytest.raises(TrainError, match=r"a\.pt: its labels are bird, cat, dog, sheep, cow; expected cow, bird"):
+        open_detector(tmp_path / "a.pt", ("cow", "bird"), 0.1)
+
+
+MISSING = {
+    "checkpoint": ("x.pt", "no such checkpoint"),
+    "Darknet": ("x.cfg", "no such file"),
+    "unknown kind": ("x.caffemodel", "a detector is a checkpoint"),
+}
+
+
+@pytest.mark.parametrize(("name", "message"), MISSING.values(), ids=MISSING)
+def test_a_file_that_cannot_be_opened_is_named(tmp_path: Path, name: str, message: str):
+    with pytest.raises(TrainError, match=f"{name}: {message}"):
+        open_detector(tmp_path / name, SPEC.labels, 0.1)

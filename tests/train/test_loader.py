@@ -1,0 +1,140 @@
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import replace
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+import torch
+
+from sqdet_cv.spec import VOC_LABELS, ModelSpec
+from tests.helpers import Thing, write_devkit, write_list, write_photo
+from train.data.augment import AugmentConfig
+from train.data.loader import Batch, DetectionData, epoch_order, make_loader, read_image
+from train.data.voc import VocSample, load_voc
+from train.errors import TrainError
+from train.targets import assign
+
+SPEC = ModelSpec(VOC_LABELS, (64, 48), (2, 3), ((20, 20), (40, 30)))
+
+
+@pytest.fixture(scope="module")
+def samples(tmp_path_factory) -> list[VocSample]:
+    return load_voc(write_devkit(tmp_path_factory.mktemp("voc"), {"train": 7}), ["train"], VOC_LABELS)
+
+
+def _batches(samples: list[VocSample], workers: int, seed: int = 3, epoch: int = 1) -> list[Batch]:
+    data = DetectionData(samples, SPEC, AugmentConfig(), seed, epoch)
+    order = epoch_order(samples, 0.5, seed, epoch)
+    return list(make_loader(data, order, 4, workers))
+
+
+def _assert_same(a: list[Batch], b: list[Batch]) -> None:
+    for left, right in zip(a, b, strict=True):
+        for name, value in vars(left).items():
+            assert torch.equal(value, getattr(right, name)), name
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_workers_change_nothing(samples: list[VocSample], workers: int):
+    _assert_same(_batches(samples, workers), _batches(samples, 0))
+
+
+@pytest.mark.parametrize("change", [{"seed": 4}, {"epoch": 2}], ids=["seed", "epoch"])
+def test_another_seed_or_epoch_shows_other_views(samples: list[VocSample], change: dict):
+    # photo 0 alone, so that the order cannot be the difference
+    views = [
+        DetectionData(samples, SPEC, AugmentConfig(), **({"seed": 3, "epoch": 1} | values)).view(0)
+        for values in ({}, {}, change)
+    ]
+    np.testing.assert_array_equal(views[0].image_bgr, views[1].image_bgr)
+    assert not np.array_equal(views[0].image_bgr, views[2].image_bgr)
+
+
+def test_repeats_of_a_photo_are_different_views(samples: list[VocSample]):
+    data = DetectionData(samples, SPEC, AugmentConfig(), 0, 0)
+    assert not np.array_equal(data.view(0, draw=0).image_bgr, data.view(0, draw=1).image_bgr)
+
+
+def test_loading_draws_nothing_from_the_global_generator(samples: list[VocSample]):
+    """Else a resumed run, which makes one loader more, would drop out other units than one never stopped."""
+    before = torch.get_rng_state()
+    _batches(samples, 0)
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+def test_a_batch_is_the_samples_stacked_in_order(samples: list[VocSample]):
+    data = DetectionData(samples, SPEC, None, 0, 0)
+    order = [(6, 0), (2, 0), (2, 0), (0, 0), (5, 0)]
+    batches = list(make_loader(data, order, 2, 0))
+    assert [len(batch.images) for batch in batches] == [2, 2, 1]
+    assert batches[0].images.shape == (2, 3, 48, 64)
+    for n, (index, _) in enumerate(order):
+        batch, row = batches[n // 2], n % 2
+        sample = samples[index]
+        height, width = cv2.imread(str(sample.image_path)).shape[:2]
+        boxes = sample.boxes_xyxy * np.float32([64 / width, 48 / height] * 2)
+        targets = assign(boxes, sample.class_ids, sample.ignore, sample.weights, SPEC)
+        for name, value in vars(targets).items():
+            np.testing.assert_allclose(getattr(batch, name)[row].numpy(), value, rtol=1e-5, atol=1e-5)
+        assert batch.labelled[row].tolist() == sample.labelled.tolist()
+
+
+def test_the_plain_view_is_the_whole_photo_stretched(tmp_path: Path):
+    write_photo(tmp_path, "a", [Thing("cat", (30, 20, 60, 50))], (120, 90), suffix=".png")
+    write_list(tmp_path, "train", ["a"])
+    view = DetectionData(load_voc(tmp_path, ["train"], VOC_LABELS), SPEC, None, 0, 0).view(0)
+    np.testing.assert_allclose(view.boxes_xyxy, [[16, 20 * 48 / 90, 32, 50 * 48 / 90]], rtol=1e-6)
+    saturated = np.ptp(view.image_bgr.astype(int), axis=2) > 100
+    ys, xs = np.nonzero(saturated)
+    np.testing.assert_allclose([xs.min(), ys.min(), xs.max() + 1, ys.max() + 1], view.boxes_xyxy[0], atol=1)
+
+
+@pytest.mark.parametrize("content", [None, b"not a picture"], ids=["missing", "damaged"])
+def test_an_unreadable_photo_is_named(tmp_path: Path, content: bytes | None):
+    path = tmp_path / "x.jpg"
+    if content is not None:
+        path.write_bytes(content)
+    with pytest.raises(TrainError, match=f"{path}: missing or not a picture"):
+        read_image(path)
+
+
+# -- the order of an epoch ------------------------------------------------------------------------------------
+
+
+def _sample(*class_ids: int, ignore: bool = False) -> VocSample:
+    n = len(class_ids)
+    ids, flags = np.array(class_ids, np.int64), np.full(n, ignore)
+    return VocSample(Path("x"), np.zeros((n, 4), np.float32), ids, flags, np.ones(n, np.float32), np.ones(3, bool))
+
+
+def test_without_balance_each_photo_comes_once():
+    order = epoch_order([_sample(0)] * 50, 0.0, seed=1, epoch=0)
+    assert sorted(order) == [(i, 0) for i in range(50)]
+    assert order != sorted(order)
+
+
+def test_the_order_depends_on_seed_and_epoch_alone():
+    many = [_sample(0)] * 50 + [_sample(1)]
+    orders = {key: epoch_order(many, 0.3, *key) for key in ((0, 0), (0, 1), (1, 0))}
+    assert orders[0, 0] == epoch_order(many, 0.3, 0, 0)
+    assert len({tuple(order) for order in orders.values()}) == 3
+
+
+def test_rare_classes_are_repeated_as_the_rule_says():
+    """96 photos of class 0, 4 of class 1: class 1 has share 0.04 and is repeated sqrt(0.25 / 0.04) = 2.5 times."""
+    photos = [_sample(0)] * 96 + [_sample(0, 1)] * 4
+    counts = [Counter(i for i, _ in epoch_order(photos, 0.25, seed, 0)) for seed in range(200)]
+    assert all(count[i] == 1 for count in counts for i in range(96))
+    rare = [count[i] for count in counts for i in range(96, 100)]
+    assert set(rare) == {2, 3}
+    assert np.mean(rare) == pytest.approx(2.5, abs=0.07)
+    draws = [draw for i, draw in epoch_order(photos, 0.25, 0, 0) if i == 99]
+    assert sorted(draws) == list(range(len(draws)))
+
+
+def test_an_ignored_object_makes_no_photo_rare():
+    photos = [_sample(0)] * 96 + [replace(_sample(1), ignore=np.array([True]))] * 4
+    assert len(epoch_order(photos, 0.25, 0, 0)) == 100
