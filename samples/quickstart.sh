@@ -5,3 +5,4 @@ cd "$(dirname "$0")/.."
 . samples/setup.sh
 make_environment .venv .
 .venv/bin/sqdet detect samples/pictures/*.jpg --out out
+echo "annotated pictures: $(pwd)/out"

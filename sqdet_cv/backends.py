@@ -35,8 +35,7 @@ class Backend:
 _CUDA = "an OpenCV built with CUDA and cuDNN (no pip wheel is) and an NVIDIA GPU"
 _OPENVINO = "an OpenCV built with OpenVINO"
 
-# In the order in which `auto` prefers them. OpenVINO is never chosen unasked: its results differ by more than
-# rounding on some CPUs.
+# `auto` never chooses OpenVINO: no OpenCV with it has been at hand to check its results.
 BACKENDS = (
     Backend("cuda", cv2.dnn.DNN_BACKEND_CUDA, cv2.dnn.DNN_TARGET_CUDA, _CUDA),
     Backend("cuda-fp16", cv2.dnn.DNN_BACKEND_CUDA, cv2.dnn.DNN_TARGET_CUDA_FP16, _CUDA),

@@ -1,4 +1,7 @@
-"""Run by .ci/run in an environment where only the wheel is installed: is everything in it, and nothing else?"""
+"""Run by .ci/run in an environment where only the wheel is installed: is everything in it, and nothing else?
+
+Needs `python -I`: without it the folder tests, with its sqdet_cv, comes first on the path.
+"""
 
 import importlib.metadata
 import sys
