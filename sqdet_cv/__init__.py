@@ -4,6 +4,7 @@ from .detections import Detection, Detections
 from .detector import Detector
 from .draw import draw
 from .errors import BackendError, ModelFileError, SourceError, SpecError, SqdetError
+from .infer_bbox import InferBbox
 from .spec import VOC_LABELS, ModelSpec
 from .version import __version__
 
@@ -12,6 +13,7 @@ __all__ = [
     "Detection",
     "Detections",
     "Detector",
+    "InferBbox",
     "ModelFileError",
     "ModelSpec",
     "SourceError",

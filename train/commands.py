@@ -15,7 +15,7 @@ def run_command(
 ) -> int:
     """Parses and runs one of `commands`: name to (module with add_arguments and run, one line of help).
 
-    Returns the exit code: 0, or 2 after one of `user_errors`, whose message is printed.
+    Returns the exit code: 0, 130 after Ctrl-C, or 2 after one of `user_errors`, whose message is printed.
     """
     parser = argparse.ArgumentParser(prog=program)
     subparsers = parser.add_subparsers(required=True, metavar="COMMAND")
@@ -29,6 +29,9 @@ def run_command(
     except user_errors as error:
         print(f"error: {_message(error)}", file=sys.stderr)
         return 2
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        return 130
     return 0
 
 

@@ -1,0 +1,48 @@
+"""What every command of `train` and `export` has in common."""
+
+from __future__ import annotations
+
+import argparse
+from types import SimpleNamespace
+
+import pytest
+
+from train.commands import run_command
+from train.errors import TrainError
+
+
+def run_with(action) -> int:
+    def run(args: argparse.Namespace) -> None:
+        action()
+
+    module = SimpleNamespace(__doc__="does it", add_arguments=lambda parser: None, run=run)
+    return run_command("program", {"do": (module, "does it")}, ["do"], (TrainError,))
+
+
+def raiser(error: BaseException):
+    def action() -> None:
+        raise error
+
+    return action
+
+
+WORKER = TrainError(
+    "Caught TrainError in worker\nOriginal Traceback (...)\n  File x\ntrain.errors.TrainError: a.jpg: damaged"
+)
+ENDS = {
+    "done": (lambda: None, 0, ""),
+    "user error": (raiser(TrainError("a.jpg: missing")), 2, "error: a.jpg: missing\n"),
+    "user error in a worker process": (raiser(WORKER), 2, "error: a.jpg: damaged\n"),
+    "Ctrl-C": (raiser(KeyboardInterrupt()), 130, "interrupted\n"),
+}
+
+
+@pytest.mark.parametrize(("action", "code", "said"), ENDS.values(), ids=ENDS)
+def test_how_a_command_ends(capsys, action, code, said):
+    assert run_with(action) == code
+    assert capsys.readouterr().err == said
+
+
+def test_a_bug_is_not_hidden():
+    with pytest.raises(ZeroDivisionError):
+        run_with(lambda: 1 / 0)
