@@ -58,9 +58,10 @@ class Detector:
         self.nms_threshold = _share(nms_threshold, "nms_threshold")
         self.backend = choose_backend(backend)
         self._net, self.spec = load_model(model)
-        self._head = self._find_head(model)
+        name = "the embedded model" if model is None else str(model)  # for the errors
+        self._head = self._find_head(name)
         self.backend.apply(self._net)
-        self._try_out(model)
+        self._try_out(name)
 
     def __call__(self, image_bgr: np.ndarray) -> Detections:
         """Detects in one picture.
@@ -97,18 +98,17 @@ class Detector:
         self._net.setInput(blob)
         return list(self._net.forward(list(HEADS[self._head])))  # by name: 4.x and 5.x differ in the default
 
-    def _find_head(self, model: str | Path | None) -> str:
+    def _find_head(self, name: str) -> str:
         layers = set(self._net.getUnconnectedOutLayersNames())
         for head, outputs in HEADS.items():
             if set(outputs) <= layers:
                 return head
         heads = " or ".join(f"({', '.join(outputs)})" for outputs in HEADS.values())
-        raise ModelFileError(f"{model}: its outputs are {', '.join(sorted(layers))}; expected {heads}")
+        raise ModelFileError(f"{name}: its outputs are {', '.join(sorted(layers))}; expected {heads}")
 
-    def _try_out(self, model: str | Path | None) -> None:
+    def _try_out(self, name: str) -> None:
         """The first forward shows whether network and spec belong together, before any picture is lost."""
         width, height = self.spec.input_wh
-        name = "the embedded model" if model is None else model
         try:
             with quiet_opencv():
                 outputs = self.forward(np.zeros((1, 3, height, width), np.float32))

@@ -55,11 +55,10 @@ def open_detector(
         TrainError: the file is missing or of no known kind, or its labels are not `labels`.
     """
     path = Path(path)
+    if nms_threshold is None:
+        nms_threshold = darknet.NMS_THRESHOLD if path.suffix == ".cfg" else NMS_THRESHOLD
     if path.suffix == ".cfg":
-        return DarknetDetector(
-            path, labels, score_threshold, darknet.NMS_THRESHOLD if nms_threshold is None else nms_threshold
-        )
-    nms_threshold = NMS_THRESHOLD if nms_threshold is None else nms_threshold
+        return DarknetDetector(path, labels, score_threshold, nms_threshold)
     if path.suffix == ".pt":
         detector = TorchDetector(*net_from_checkpoint(path), score_threshold, nms_threshold)
     elif path.suffix == ".onnx":
