@@ -2,21 +2,33 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 import cv2
 import numpy as np
 import torch
+from torch import Tensor, nn
 
 from sqdet_cv.boxes import clip_boxes, decode_deltas
+from sqdet_cv.classifier_spec import ClassifierSpec
 from sqdet_cv.detector import HEADS
 from sqdet_cv.model_file import read_onnx
-from sqdet_cv.preprocess import images_to_blob
+from sqdet_cv.preprocess import classifier_blob, images_to_blob
 from sqdet_cv.spec import ModelSpec
-from train.models.squeezedet import SqueezeDet
+from train.models.squeezedet import RawOutput
 
 from .errors import ExportError
+
+
+class GridNet(Protocol):
+    """What a file is held to: a SqueezeDet, or what computes its grid in another way."""
+
+    def __call__(self, x: Tensor) -> Tensor: ...
+
+    def split(self, output: Tensor) -> RawOutput: ...
 
 
 @dataclass(frozen=True)
@@ -43,13 +55,35 @@ def sample_pictures(count: int = 3, seed: int = 0) -> list[np.ndarray]:
 
 
 def check_detector(
-    path: Path, net: SqueezeDet, spec: ModelSpec, head: str, crop: int, tolerance: Tolerance = EXACT
+    path: Path, net: GridNet, spec: ModelSpec, head: str, crop: int, tolerance: Tolerance = EXACT
 ) -> tuple[float, float]:
-    """The largest difference in scores and in boxes (input pixels) over all anchors of a few pictures.
+    """An ONNX file: the largest difference in scores and in boxes (input pixels) over all anchors of a few pictures.
 
     Raises:
         ExportError: a difference is above the tolerance, or OpenCV's output has other shapes.
     """
+    opencv_net = read_onnx(path.read_bytes(), str(path))
+
+    def run(blob: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        opencv_net.setInput(blob)
+        outputs = dict(zip(HEADS[head], opencv_net.forward(list(HEADS[head]))))
+        if head == "decoded":
+            return outputs["boxes_xyxy"], outputs["scores"]
+        return decode_deltas(outputs["deltas"], spec), outputs["class_scores"] * outputs["confidence"][..., None]
+
+    return compare(str(path), run, net, spec, crop, tolerance)
+
+
+def compare(
+    name: str,
+    run: Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]],
+    net: GridNet,
+    spec: ModelSpec,
+    crop: int,
+    tolerance: Tolerance,
+) -> tuple[float, float]:
+    """As `check_detector`, for any file: `run` turns a (1, 3, height, width) blob into boxes_xyxy (1, A, 4) in input
+    pixels and scores (1, A, C), in the anchor order of `spec`."""
     blob = images_to_blob(sample_pictures(), spec)
     with torch.no_grad():
         grid = net(torch.from_numpy(blob))
@@ -57,30 +91,56 @@ def check_detector(
     true_boxes = decode_deltas(raw.deltas.numpy(), spec)
     true_scores = (raw.class_logits.softmax(dim=2) * raw.confidence_logits.sigmoid()[..., None]).numpy()
 
-    opencv_net = read_onnx(path.read_bytes(), str(path))
     score_error = box_error = 0.0
     for i, image in enumerate(blob):
-        opencv_net.setInput(image[None])
-        outputs = dict(zip(HEADS[head], opencv_net.forward(list(HEADS[head]))))
-        if head == "convdet":
-            boxes = decode_deltas(outputs["deltas"], spec)
-            scores = outputs["class_scores"] * outputs["confidence"][..., None]
-        else:
-            boxes, scores = outputs["boxes_xyxy"], outputs["scores"]
+        boxes, scores = run(image[None])
         if boxes.shape != true_boxes[i][None].shape or scores.shape != true_scores[i][None].shape:
-            raise ExportError(f"{path}: OpenCV gives boxes {boxes.shape} and scores {scores.shape}")
+            raise ExportError(f"{name}: OpenCV gives boxes {boxes.shape} and scores {scores.shape}")
         box_error = max(
             box_error, _distance(clip_boxes(boxes[0], spec.input_wh), clip_boxes(true_boxes[i], spec.input_wh))
         )
         score_error = max(score_error, _distance(scores[0], true_scores[i]))
-    # written so that NaN fails too
-    if not (score_error <= tolerance.scores and box_error <= tolerance.boxes):
+    if score_error > tolerance.scores or box_error > tolerance.boxes:
         raise ExportError(
-            f"{path}: OpenCV {cv2.__version__} differs from PyTorch by {score_error:.2g} in scores (allowed "
+            f"{name}: OpenCV {cv2.__version__} differs from PyTorch by {score_error:.2g} in scores (allowed "
             f"{tolerance.scores:g}) and {box_error:.2g} px in boxes (allowed {tolerance.boxes:g}); nothing was written"
         )
     return score_error, box_error
 
 
+def check_classifier(
+    name: str,
+    run: Callable[[np.ndarray], np.ndarray],
+    net: nn.Module,
+    spec: ClassifierSpec,
+    tolerance: float = EXACT.scores,
+) -> float:
+    """The largest difference in a class's probability in a few pictures, any file against the net that gives logits.
+
+    Args:
+        name: of the file, for the errors.
+        run: turns a (1, 3, height, width) blob into the file's probabilities, C numbers in any shape.
+
+    Raises:
+        ExportError: a difference is above the tolerance, or `run` gives another number of classes.
+    """
+    error = 0.0
+    for picture in sample_pictures():
+        blob = classifier_blob(picture, spec)
+        with torch.no_grad():
+            truth = net(torch.from_numpy(blob)).softmax(dim=1).numpy()
+        probabilities = run(blob)
+        if probabilities.size != truth.size:
+            raise ExportError(f"{name}: OpenCV gives probabilities {probabilities.shape} for {truth.size} classes")
+        error = max(error, _distance(probabilities.reshape(truth.shape), truth))
+    if error > tolerance:
+        raise ExportError(
+            f"{name}: OpenCV {cv2.__version__} differs from PyTorch by {error:.2g} in probabilities (allowed "
+            f"{tolerance:g}); nothing was written"
+        )
+    return error
+
+
 def _distance(a: np.ndarray, b: np.ndarray) -> float:
-    return float(np.abs(a - b).max())
+    """The largest difference; infinite where there is a NaN, which every comparison would let pass."""
+    return float(np.nan_to_num(np.abs(a - b), nan=np.inf).max())

@@ -3,23 +3,25 @@
 from __future__ import annotations
 
 import argparse
-import dataclasses
 from pathlib import Path
 
 import onnx
 
 from sqdet_cv.files import atomic_path
-from sqdet_cv.spec import ModelSpec
-from train.checkpoint import net_from_checkpoint
 
+from .calibrate import calibration_pictures, collect_ranges
 from .check import EXACT, HALF, check_detector
 from .errors import ExportError
 from .graph import trace
-from .onnx_model import HEADS, INPUT, detector_model
+from .int8 import Int8Builder, choose_quantisers
+from .int8_check import check_int8
+from .int8_net import Int8Net
+from .onnx_model import HEADS, INPUT, build_detector, detector_model
+from .options import add_common_arguments, cropped, load
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("checkpoint", help="a checkpoint of `python -m train fit`")
+    add_common_arguments(parser)
     parser.add_argument("--out", help="file to write; NAME.json goes beside it (default: CHECKPOINT with .onnx)")
     parser.add_argument(
         "--head",
@@ -27,49 +29,44 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default="convdet",
         help="convdet: deltas, class_scores, confidence; decoded: boxes_xyxy in input pixels, scores",
     )
+    parser.add_argument("--int8", action="store_true", help="quantise weights and activations: a quarter of the bytes")
     parser.add_argument(
-        "--size", type=_size, metavar="WxH", help="input size, e.g. 416 or 640x384 (default: as trained)"
+        "--calibrate",
+        metavar="LIST",
+        help="for --int8: a folder of pictures like those to detect in, or a text file with the path of one a line",
     )
-    parser.add_argument(
-        "--crop", type=int, default=0, help="rings of grid cells to cut off: 1 turns 25 x 25 into 23 x 23"
-    )
-    parser.add_argument("--half", action="store_true", help="store the weights as float16: half the bytes")
-
-
-def _size(text: str) -> tuple[int, int]:
-    width, _, height = text.lower().partition("x")
-    try:
-        size_wh = int(width), int(height or width)
-    except ValueError:
-        size_wh = (0, 0)
-    if min(size_wh) < 32:
-        raise argparse.ArgumentTypeError(f"{text!r}: expected a side like 416, or WIDTHxHEIGHT, of at least 32 pixels")
-    return size_wh
 
 
 def run(args: argparse.Namespace) -> None:
     out = Path(args.out) if args.out else Path(args.checkpoint).with_suffix(".onnx")
     if out.suffix != ".onnx":
         raise ExportError(f"--out {out}: expected a name that ends in .onnx")
-    net, spec = net_from_checkpoint(args.checkpoint)
-    if args.size:
-        spec = spec.resized(args.size, net.grid_hw(args.size))
-    spec = cropped(spec, args.crop)
-    model = detector_model(trace(net, INPUT), spec, args.head, crop=args.crop, half=args.half)
+    if args.int8 and args.half:
+        raise ExportError("--int8 --half: the weights are stored either as int8 or as float16")
+    if args.int8 != (args.calibrate is not None):
+        raise ExportError("--int8 and --calibrate LIST need each other: the pictures show which range to quantise")
+    pictures = calibration_pictures(args.calibrate) if args.int8 else []
+    crop = args.crop or 0
+    net, spec = load(args.checkpoint, args.size)
+    spec = cropped(spec, crop)
+    layers = trace(net, INPUT)
+    if args.int8:
+        quantisers = choose_quantisers(layers, collect_ranges(layers, spec, pictures))
+        model = build_detector(Int8Builder(quantisers), layers, spec, args.head, crop)
+    else:
+        model = detector_model(layers, spec, args.head, crop=crop, half=args.half)
     with atomic_path(out) as temporary:
         onnx.save(model, temporary)
-        tolerance = HALF if args.half else EXACT
-        score_error, box_error = check_detector(temporary, net, spec, args.head, args.crop, tolerance)
+        if args.int8:
+            int8_net = Int8Net(net, layers, quantisers)
+            score_error, box_error = check_int8(temporary, net, int8_net, spec, args.head, crop)
+            result = "every layer is as quantised; from the float net it differs by up to"
+        else:
+            tolerance = HALF if args.half else EXACT
+            score_error, box_error = check_detector(temporary, net, spec, args.head, crop, tolerance)
+            result = "OpenCV agrees with PyTorch to"
     spec.save(out.with_suffix(".json"))
     print(
-        f"{out}: {out.stat().st_size / 1e6:.2f} MB, {args.head} head, {spec.num_anchors} anchors; OpenCV agrees with "
-        f"PyTorch to {score_error:.1e} in scores and {box_error:.1e} px in boxes"
+        f"{out}: {out.stat().st_size / 1e6:.2f} MB, {args.head} head, {spec.num_anchors} anchors; {result} "
+        f"{score_error:.1e} in scores and {box_error:.1e} px in boxes"
     )
-
-
-def cropped(spec: ModelSpec, rings: int) -> ModelSpec:
-    """The spec of the same net with rings of cells cut off its grid."""
-    rows, columns = (cells - 2 * rings for cells in spec.grid_hw)
-    if rings < 0 or min(rows, columns) < 1:
-        raise ExportError(f"--crop {rings}: the grid of {spec.grid_hw[0]} x {spec.grid_hw[1]} cells leaves none")
-    return dataclasses.replace(spec, grid_hw=(rows, columns), grid_inset=spec.grid_inset + rings)

@@ -5,12 +5,15 @@ Opset 12, fixed shapes, and only operations that cv2.dnn 4.10 to 5.x all run.
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
 
 import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
+from sqdet_cv.classifier import OUTPUT as PROBABILITIES
+from sqdet_cv.classifier_spec import ClassifierSpec
 from sqdet_cv.spec import ModelSpec
 
 from .errors import ExportError
@@ -27,6 +30,8 @@ HEADS = {
 
 class GraphBuilder:
     """Collects nodes and initialisers; each `add` returns the name of the node's (first) output."""
+
+    opset = OPSET
 
     def __init__(self, half: bool = False) -> None:
         self.nodes: list[onnx.NodeProto] = []
@@ -52,20 +57,14 @@ class GraphBuilder:
     def add_layer(self, layer: Layer) -> str:
         name, settings = layer.name, layer.settings
         if layer.kind == "conv":
+            if settings["padding"] and layer.weight.shape[2:] == (1, 1):
+                layer = self._padded_apart(layer)
             inputs = [
                 *layer.inputs,
                 self.weight(f"{name}.weight", layer.weight),
                 self.weight(f"{name}.bias", layer.bias),
             ]
-            kernel = list(layer.weight.shape[2:])
-            return self.add(
-                "Conv",
-                inputs,
-                name,
-                kernel_shape=kernel,
-                strides=[settings["stride"]] * 2,
-                pads=[settings["padding"]] * 4,
-            )
+            return self.add_conv(layer, inputs)
         if layer.kind == "relu":
             return self.add("Relu", layer.inputs, name)
         if layer.kind == "leaky_relu":
@@ -88,6 +87,28 @@ class GraphBuilder:
             return self.add("Add", layer.inputs, name)
         raise ExportError(f"{name}: no ONNX form for a layer of kind {layer.kind}")
 
+    def _padded_apart(self, layer: Layer) -> Layer:
+        """The convolution without padding, behind a node that pads: OpenCV 5.1 computes some padded 1x1 convolutions
+        wrongly, such as conv10 of SqueezeNet 1.0 on a plane of 25 x 25 (416 px)."""
+        begin_end = [0, 0, *[layer.settings["padding"]] * 2] * 2
+        amounts = self.constant(f"{layer.name}.pads", np.asarray(begin_end, np.int64))
+        padded = self.add("Pad", [*layer.inputs, amounts], f"{layer.name}.padded")
+        return dataclasses.replace(layer, inputs=[padded], settings=layer.settings | {"padding": 0})
+
+    def add_conv(self, layer: Layer, inputs: Sequence[str]) -> str:
+        """The convolution with its input, weight and bias by name."""
+        return self.add(
+            "Conv",
+            inputs,
+            layer.name,
+            kernel_shape=list(layer.weight.shape[2:]),
+            strides=[layer.settings["stride"]] * 2,
+            pads=[layer.settings["padding"]] * 4,
+        )
+
+    def add_split(self, source: str, outputs: Sequence[str], axis: int, widths: Sequence[int]) -> str:
+        return self.add("Split", [source], outputs, axis=axis, split=list(widths))
+
 
 def detector_model(
     layers: list[Layer], spec: ModelSpec, head: str, *, crop: int = 0, half: bool = False
@@ -100,9 +121,15 @@ def detector_model(
         crop: rings of cells to cut off ConvDet's grid; the spec describes what is left.
         half: store convolution weights as float16.
     """
+    return build_detector(GraphBuilder(half), layers, spec, head, crop)
+
+
+def build_detector(
+    builder: GraphBuilder, layers: list[Layer], spec: ModelSpec, head: str, crop: int = 0
+) -> onnx.ModelProto:
+    """As `detector_model`, with the builder that says how a layer becomes nodes."""
     if head not in HEADS:
         raise ExportError(f"no head called {head!r}; there are {', '.join(HEADS)}")
-    builder = GraphBuilder(half)
     for layer in layers:
         grid = builder.add_layer(layer)
     if crop:
@@ -118,15 +145,37 @@ def detector_model(
         "boxes_xyxy": [1, a, 4],
         "scores": [1, a, c],
     }
-    width, height = spec.input_wh
+    return _finish(builder, f"sqdet_{head}", spec.input_wh, {name: shapes[name] for name in HEADS[head]})
+
+
+def classifier_model(layers: list[Layer], spec: ClassifierSpec, *, half: bool = False) -> onnx.ModelProto:
+    """A classifier with the output `probabilities`, (1, C).
+
+    Args:
+        layers: from `trace`, the input called INPUT, the last layer being the average over the plane: (N, C, 1, 1).
+        half: store convolution weights as float16.
+    """
+    builder = GraphBuilder(half)
+    for layer in layers:
+        plane = builder.add_layer(layer)
+    logits = builder.add("Flatten", [plane], "logits", axis=1)
+    builder.add("Softmax", [logits], PROBABILITIES, axis=1)
+    return _finish(builder, "squeezenet", spec.input_wh, {PROBABILITIES: [1, spec.num_classes]})
+
+
+def _finish(
+    builder: GraphBuilder, name: str, input_wh: tuple[int, int], output_shapes: dict[str, list[int]]
+) -> onnx.ModelProto:
+    """The nodes as a checked model for one picture of size input_wh."""
+    width, height = input_wh
     graph = helper.make_graph(
         builder.nodes,
-        f"sqdet_{head}",
+        name,
         [helper.make_tensor_value_info(INPUT, TensorProto.FLOAT, [1, 3, height, width])],
-        [helper.make_tensor_value_info(name, TensorProto.FLOAT, shapes[name]) for name in HEADS[head]],
+        [helper.make_tensor_value_info(output, TensorProto.FLOAT, shape) for output, shape in output_shapes.items()],
         builder.initializers,
     )
-    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", OPSET)], ir_version=IR_VERSION)
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", builder.opset)], ir_version=IR_VERSION)
     model.producer_name = "sqdet-cv"
     onnx.checker.check_model(model, full_check=True)
     return model
@@ -145,7 +194,7 @@ def _split(builder: GraphBuilder, grid: str, spec: ModelSpec) -> None:
     shape = lambda name, *dims: builder.constant(name, np.asarray(dims, np.int64))  # noqa: E731
     rows = builder.add("Transpose", [grid], "permute", perm=[0, 2, 3, 1])
     parts = ["slice_classes", "slice_confidence", "slice_deltas"]
-    builder.add("Split", [rows], parts, axis=3, split=[k * c, k, k * 4])
+    builder.add_split(rows, parts, 3, [k * c, k, k * 4])
     logits = builder.add("Reshape", [parts[0], shape("classes_shape", -1, a, c)], "class_logits")
     builder.add("Softmax", [logits], "class_scores", axis=2)
     confidence = builder.add("Reshape", [parts[1], shape("confidence_shape", -1, a)], "confidence_logits")
@@ -171,7 +220,8 @@ def _decode(builder: GraphBuilder, spec: ModelSpec) -> None:
     shift = builder.add("Mul", [centre_deltas, anchor_wh], "shift")
     centre = builder.add("Add", [shift, floats("anchor_centre", anchors[..., :2])], "centre")
     if np.isfinite(spec.size_delta_cap):
-        size_deltas = builder.add("Clip", [size_deltas, "", floats("cap", spec.size_delta_cap)], "capped")
+        lowest = floats("lowest", np.finfo(np.float32).min)  # OpenCV before 4.7 wants both limits
+        size_deltas = builder.add("Clip", [size_deltas, lowest, floats("cap", spec.size_delta_cap)], "capped")
     # half the size is all that the corners need
     half_anchor_wh = floats("half_anchor_wh", anchors[..., 2:] / 2)
     half_wh = builder.add("Mul", [builder.add("Exp", [size_deltas], "growth"), half_anchor_wh], "half_wh")

@@ -9,10 +9,13 @@ import argparse
 import io
 import os
 import sys
-from collections.abc import Sequence
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
-from . import __version__, detect_command
+from . import __version__, detect_command, info_command, unpack_command
+from .backends import BACKENDS
 from .errors import SqdetError
 from .postprocess import NMS_THRESHOLD
 
@@ -32,7 +35,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
     arguments = build_parser().parse_args(argv)
     try:
-        code = arguments.run(arguments)
+        with _one_line_warnings():
+            code = arguments.run(arguments)
         sys.stdout.flush()  # a closed pipe shows here, not at exit where nobody can catch it
         return code
     except SqdetError as error:
@@ -52,6 +56,8 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"sqdet {__version__}")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
     _add_detect(commands)
+    _add_info(commands)
+    unpack_command.add(commands)
     return parser
 
 
@@ -68,7 +74,7 @@ def _add_detect(commands: argparse._SubParsersAction) -> None:
         "--model",
         type=Path,
         metavar="PATH",
-        help="exported .onnx with its .json beside it (default: the embedded model)",
+        help="exported .onnx or .caffemodel with its .json beside it, or a .sqdet (default: the embedded model)",
     )
     add("--score", type=float, default=0.3, metavar="S", help="least score of a detection, 0 to 1 (default: 0.3)")
     add(
@@ -78,12 +84,35 @@ def _add_detect(commands: argparse._SubParsersAction) -> None:
         metavar="IOU",
         help="overlap at which the weaker box goes (default: %(default)s)",
     )
-    add("--backend", default="auto", help="auto, opencv, cuda, cuda-fp16 or openvino (default: auto)")
+    names = ", ".join(backend.name for backend in BACKENDS)
+    add("--backend", default="auto", help=f"auto, {names}; `sqdet info` says which are here (default: auto)")
     add("--out", type=Path, metavar="DIR", help="write annotated pictures and videos here")
     add("--json", metavar="FILE", help="write detections as JSON; - for stdout")
     add("--csv", metavar="FILE", help="write detections as CSV; - for stdout")
     add("--show", action="store_true", help="show results in a window; q or Esc ends, any other key goes on")
     add("--quiet", action="store_true", help="print errors only")
+
+
+def _add_info(commands: argparse._SubParsersAction) -> None:
+    parser = commands.add_parser(
+        "info",
+        help="versions, what this OpenCV computes with, the embedded model",
+        description="Says what runs here: versions, backends and how to get the missing ones, the embedded model.",
+    )
+    parser.set_defaults(run=info_command.run)
+    parser.add_argument("--json", action="store_true", help="as JSON")
+
+
+@contextmanager
+def _one_line_warnings() -> Iterator[None]:
+    """Warnings go to stderr like errors, without the line of our source that Python shows."""
+
+    def show(message: Warning | str, *where: object) -> None:
+        print(f"sqdet: {message}", file=sys.stderr)
+
+    with warnings.catch_warnings():
+        warnings.showwarning = show
+        yield
 
 
 def _fail(message: str) -> int:

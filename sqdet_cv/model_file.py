@@ -1,40 +1,67 @@
-"""A model on disk: an ONNX file with its spec beside it, or the one that came with the package."""
+"""A model on disk: an ONNX or Caffe file with its spec beside it, a packed one, or the one in the package."""
 
 from __future__ import annotations
 
+import os
 from importlib import resources
 from pathlib import Path
 
 import cv2
 import numpy as np
 
+from . import packed
+from .caffe_file import read_caffe, require_caffe_importer
 from .errors import ModelFileError, SpecError
 from .quiet import quiet_opencv
 from .spec import ModelSpec
+from .spec_json import Spec
 
 EMBEDDED = "sqdet_voc.onnx"
 
 
-def load_model(path: str | Path | None = None) -> tuple[cv2.dnn.Net, ModelSpec]:
-    """The network and spec of `NAME.onnx` with `NAME.json` beside it; None: the embedded model.
+def load_model(path: str | Path | None = None, spec_type: type[Spec] = ModelSpec) -> tuple[cv2.dnn.Net, Spec]:
+    """The network and spec of `NAME.onnx` with `NAME.json` beside it, of a packed `NAME.sqdet`, which holds both, or of
+    `NAME.caffemodel` with `NAME.prototxt` and `NAME.json` (OpenCV 4); None: the embedded model, a detector.
 
     Raises:
         ModelFileError: a file is missing or is not what it should be; names the file.
     """
     file = resources.files("sqdet_cv") / "models" / EMBEDDED if path is None else Path(path)
     name = f"embedded {EMBEDDED}" if path is None else str(path)
+    if file.name.endswith(".caffemodel"):
+        require_caffe_importer(name)
     if not file.is_file():
         raise ModelFileError(f"{name}: no such model file")
-    if not file.name.endswith(".onnx"):
-        raise ModelFileError(f"{name}: expected an .onnx file as `python -m export onnx` writes it")
-    spec_name = file.name.removesuffix(".onnx") + ".json"
+    stem, suffix = os.path.splitext(file.name)
+    spec_name = f"{stem}.json"
+    data = file.read_bytes()
+    if suffix == packed.SUFFIX:
+        spec_name = "its spec"
+        data, spec_json = packed.unpack(data, name)
+        if spec_json is None:
+            raise ModelFileError(f"{name}: packed without a model spec, so that only `sqdet unpack` can use it")
+    elif suffix in (".onnx", ".caffemodel"):
+        spec_json = _read_beside(file, spec_name, "model spec", name)
+    else:
+        raise ModelFileError(
+            f"{name}: expected an .onnx or .caffemodel file as `python -m export` writes it, or a {packed.SUFFIX} file"
+        )
     try:
-        spec = ModelSpec.from_json((file.parent / spec_name).read_text(encoding="utf-8"))
-    except OSError:
-        raise ModelFileError(f"{name}: no model spec {spec_name} beside it") from None
-    except (SpecError, UnicodeDecodeError) as error:
+        spec = spec_type.from_json(spec_json)
+    except SpecError as error:
         raise ModelFileError(f"{name}: {spec_name}: {error}") from None
-    return read_onnx(file.read_bytes(), name), spec
+    if suffix == ".caffemodel":
+        return read_caffe(_read_beside(file, f"{stem}.prototxt", "prototxt", name).encode(), data, name), spec
+    return read_onnx(data, name), spec
+
+
+def _read_beside(file: Path, beside: str, what: str, name: str) -> str:
+    try:
+        return (file.parent / beside).read_text(encoding="utf-8")
+    except OSError:
+        raise ModelFileError(f"{name}: no {what} {beside} beside it") from None
+    except UnicodeDecodeError as error:
+        raise ModelFileError(f"{name}: {beside}: {error}") from None
 
 
 def read_onnx(data: bytes, name: str) -> cv2.dnn.Net:

@@ -80,9 +80,16 @@ def finish(
     image_wh: tuple[int, int],
     nms_threshold: float,
 ) -> Detections:
-    """Candidates in input pixels to `Detections` in pixels of a picture of size image_wh."""
+    """Candidates in input pixels to `Detections` in pixels of a picture of size image_wh.
+
+    Boxes are clipped before they are suppressed, as in the paper's code: what lies outside the picture does not count,
+    and a box that lies there as a whole is dropped.
+    """
+    boxes_xyxy = clip_boxes(boxes_xyxy, spec.input_wh)
+    inside = (boxes_xyxy[:, 2:] > boxes_xyxy[:, :2]).all(axis=1)
+    boxes_xyxy, class_ids, scores = boxes_xyxy[inside], class_ids[inside], scores[inside]
     keep = suppress(boxes_xyxy, class_ids, scores, nms_threshold)
     to_image = np.tile(np.asarray(image_wh, np.float32) / np.asarray(spec.input_wh, np.float32), 2)
-    boxes = clip_boxes(boxes_xyxy[keep] * to_image, image_wh)
+    boxes = clip_boxes(boxes_xyxy[keep] * to_image, image_wh)  # again: rounding can carry a corner past the border
     labels = tuple(spec.labels[i] for i in class_ids[keep])
     return Detections(boxes, class_ids[keep], scores[keep], labels)

@@ -7,7 +7,18 @@ from collections.abc import Sequence
 import cv2
 import numpy as np
 
+from .classifier_spec import ClassifierSpec
+from .errors import SqdetError
 from .spec import ModelSpec
+
+
+def check_image(image: object) -> None:
+    """Raises SqdetError unless it is an (H, W, 3) uint8 array of at least one pixel."""
+    if not isinstance(image, np.ndarray):
+        hint = " (cv2.imread gives None for a file it cannot read)" if image is None else ""
+        raise SqdetError(f"the picture is {type(image).__name__}{hint}, expected an (H, W, 3) uint8 array")
+    if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8 or image.size == 0:
+        raise SqdetError(f"the picture is {image.shape} {image.dtype}, expected (H, W, 3) uint8, B, G, R")
 
 
 def resize_to_input(image_bgr: np.ndarray, input_wh: tuple[int, int]) -> np.ndarray:
@@ -22,8 +33,24 @@ def resize_to_input(image_bgr: np.ndarray, input_wh: tuple[int, int]) -> np.ndar
     return cv2.resize(image_bgr, input_wh, interpolation=interpolation)
 
 
-def images_to_blob(images_bgr: Sequence[np.ndarray], spec: ModelSpec) -> np.ndarray:
-    """Pictures of any size, each (H, W, 3) uint8 BGR, to (N, 3, height, width) float32 as the spec says."""
-    resized = [resize_to_input(image, spec.input_wh) for image in images_bgr]
+def images_to_blob(
+    images_bgr: Sequence[np.ndarray], spec: ModelSpec | ClassifierSpec, crop: bool = False
+) -> np.ndarray:
+    """Pictures of any size, each (H, W, 3) uint8 BGR, to (N, 3, height, width) float32 as the spec says.
+
+    Args:
+        crop: False: pictures are stretched; True: they are scaled until they cover the input, and their middle is
+            taken, as cv2.dnn.blobFromImages does it.
+    """
+    resized = images_bgr if crop else [resize_to_input(image, spec.input_wh) for image in images_bgr]
     mean = spec.mean_bgr[::-1] if spec.rgb else spec.mean_bgr  # OpenCV swaps the channels before it subtracts
-    return cv2.dnn.blobFromImages(resized, scalefactor=spec.scale, mean=mean, swapRB=spec.rgb)
+    return cv2.dnn.blobFromImages(resized, spec.scale, spec.input_wh, mean, swapRB=spec.rgb, crop=crop)
+
+
+def classifier_blob(image_bgr: np.ndarray, spec: ClassifierSpec) -> np.ndarray:
+    """A picture of any size, (H, W, 3) uint8 BGR, to (1, 3, height, width) float32 by the spec's resize rule."""
+    if spec.resize == "center_crop":
+        side, (width, height) = spec.resize_side, spec.input_wh
+        left, top = (side - width) // 2, (side - height) // 2
+        image_bgr = resize_to_input(image_bgr, (side, side))[top : top + height, left : left + width]
+    return images_to_blob([image_bgr], spec)

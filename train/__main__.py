@@ -6,14 +6,22 @@ import sys
 
 from sqdet_cv.errors import SqdetError
 
-from . import evaluate, fit, label
+from . import anchors_command, classify, crops, evaluate, fit, label, models_command, show_data
 from .commands import run_command
+from .compress import compress, sensitivity
 from .errors import TrainError
 
 COMMANDS = {
     "fit": (fit, "train a detector"),
     "eval": (evaluate, "average precision of a model, per class"),
+    "classify": (classify, "train a SqueezeNet classifier"),
+    "crops": (crops, "the boxes of a data set as pictures to classify"),
+    "compress": (compress, "prune a detector and share its weights, with retraining"),
+    "sensitivity": (sensitivity, "what it costs to prune one layer, or to let it share weights"),
     "label": (label, "complete a data set's labels with a teacher"),
+    "anchors": (anchors_command, "anchor shapes for a data set, and how many are worth having"),
+    "show-data": (show_data, "a sheet of augmented samples with their boxes"),
+    "models": (models_command, "parameters, work and size of each net"),
 }
 
 

@@ -2,7 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+
 import numpy as np
+from tqdm import tqdm
+
+from .data.loader import read_image
+from .data.sample import VocSample
+from .errors import TrainError
 
 
 def shape_iou(a_wh: np.ndarray, b_wh: np.ndarray) -> np.ndarray:
@@ -11,20 +18,45 @@ def shape_iou(a_wh: np.ndarray, b_wh: np.ndarray) -> np.ndarray:
     return overlap / (a_wh.prod(axis=1)[:, None] + b_wh.prod(axis=1)[None] - overlap)
 
 
-def cluster_shapes(shapes_wh: np.ndarray, count: int, seed: int = 0, rounds: int = 300) -> np.ndarray:
-    """k-means with distance 1 - IoU (YOLO9000, arXiv 1612.08242, section 2): a small box counts as a large one does.
+def _iou_distance(a_wh: np.ndarray, b_wh: np.ndarray) -> np.ndarray:
+    return 1 - shape_iou(a_wh, b_wh)
+
+
+def _euclidean_distance(a_wh: np.ndarray, b_wh: np.ndarray) -> np.ndarray:
+    return np.linalg.norm(a_wh[:, None] - b_wh[None], axis=2)
+
+
+# How far apart two shapes are: (N, 2) and (M, 2) to (N, M).
+METRICS: dict[str, Callable[[np.ndarray, np.ndarray], np.ndarray]] = {
+    # YOLO9000, arXiv 1612.08242, section 2: a small box counts as a large one does
+    "iou": _iou_distance,
+    # in pixels, as the 2017 project found its nine
+    "euclidean": _euclidean_distance,
+}
+
+
+def cluster_shapes(
+    shapes_wh: np.ndarray, count: int, seed: int = 0, metric: str = "iou", rounds: int = 300
+) -> np.ndarray:
+    """k-means from a k-means++ start, until no shape changes its cluster or for `rounds`.
 
     Args:
-        shapes_wh: (n, 2), all positive, n >= count.
+        shapes_wh: (n, 2), all positive.
+        metric: a key of METRICS.
 
     Returns:
         (count, 2) float64, by area.
+
+    Raises:
+        TrainError: fewer than `count` of the shapes are different.
     """
-    rng = np.random.default_rng(seed)
-    centres = _spread_start(shapes_wh, count, rng)
+    different = len(np.unique(shapes_wh.round(3), axis=0))  # less than that is rounding
+    if different < count:
+        raise TrainError(f"{different} different box shapes in the data; {count} anchor shapes need at least as many")
+    centres = _spread_start(shapes_wh, count, METRICS[metric], np.random.default_rng(seed))
     owner = None
     for _ in range(rounds):
-        new_owner = shape_iou(shapes_wh, centres).argmax(axis=1)
+        new_owner = nearest(shapes_wh, centres, metric)
         if owner is not None and (new_owner == owner).all():
             break
         owner = new_owner
@@ -35,11 +67,35 @@ def cluster_shapes(shapes_wh: np.ndarray, count: int, seed: int = 0, rounds: int
     return centres[np.argsort(centres.prod(axis=1))]
 
 
-def _spread_start(shapes_wh: np.ndarray, count: int, rng: np.random.Generator) -> np.ndarray:
+def nearest(shapes_wh: np.ndarray, centres_wh: np.ndarray, metric: str = "iou") -> np.ndarray:
+    """(n,) int: the centre that each shape belongs to; of equals the first."""
+    return METRICS[metric](shapes_wh, centres_wh).argmin(axis=1)
+
+
+def best_iou(shapes_wh: np.ndarray, centres_wh: np.ndarray) -> np.ndarray:
+    """(n,): how well the best of the centres fits each shape, in (0, 1]. Its mean is what anchors are judged by."""
+    return shape_iou(shapes_wh, centres_wh).max(axis=1)
+
+
+def _spread_start(shapes_wh: np.ndarray, count: int, distance: Callable, rng: np.random.Generator) -> np.ndarray:
     """k-means++: each next centre is drawn with a probability that grows with its distance to those chosen."""
     chosen = [rng.integers(len(shapes_wh))]
     while len(chosen) < count:
-        distance = (1 - shape_iou(shapes_wh, shapes_wh[chosen]).max(axis=1)).clip(min=0) ** 2
-        total = distance.sum()
-        chosen.append(rng.choice(len(shapes_wh), p=distance / total if total > 0 else None))
+        squares = distance(shapes_wh, shapes_wh[chosen]).min(axis=1).clip(min=0) ** 2
+        chosen.append(rng.choice(len(shapes_wh), p=squares / squares.sum()))
     return shapes_wh[chosen].astype(np.float64)
+
+
+def network_shapes(samples: Sequence[VocSample], size_wh: tuple[int, int]) -> np.ndarray:
+    """(n, 2) float64: width and height of all boxes after stretching each photo to size_wh."""
+    shapes = [np.zeros((0, 2))]
+    # A photo is read only where its XML does not say its size; then this takes long.
+    for sample in tqdm([s for s in samples if len(s.boxes_xyxy)], desc="box shapes", unit="photo", delay=1):
+        photo_wh = sample.size_wh or read_image(sample.image_path).shape[1::-1]
+        shapes.append((sample.boxes_xyxy[:, 2:] - sample.boxes_xyxy[:, :2]) * (np.array(size_wh) / photo_wh))
+    return np.concatenate(shapes)
+
+
+def find_anchors(samples: Sequence[VocSample], size: int, count: int, seed: int) -> np.ndarray:
+    """(count, 2) anchor shapes for the samples' boxes after stretching each photo to size x size."""
+    return cluster_shapes(network_shapes(samples, (size, size)), count, seed)

@@ -6,8 +6,6 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from sqdet_cv.boxes import iou_matrix
-
 
 @dataclass(frozen=True, eq=False)
 class Matches:
@@ -28,34 +26,22 @@ class Matches:
         hits = np.cumsum(self.hit)
         return hits / np.arange(1, len(hits) + 1), hits / max(self.objects, 1)
 
+    def f1(self) -> np.ndarray:
+        """2 x right / (detections + objects) after each detection, (n,) in [0, 1]: F1, without its 0 / 0."""
+        hits = np.cumsum(self.hit)
+        return 2 * hits / (np.arange(1, len(hits) + 1) + self.objects)
 
-def match_photo(
-    boxes_xyxy: np.ndarray, true_boxes_xyxy: np.ndarray, ignore: np.ndarray, iou_threshold: float = 0.5
-) -> tuple[np.ndarray, np.ndarray]:
-    """One class in one photo. A detection, best first, belongs to the object it overlaps most; if that overlap is at
-    least `iou_threshold` it is a hit unless a better detection has taken the object, else it is false. One that
-    belongs to a difficult object does not count at all.
+    def best_threshold(self) -> tuple[float, float]:
+        """The score from which on detections are best kept, and the F1 that this gives; (1, 0) without a hit.
 
-    Args:
-        boxes_xyxy: (n, 4) detections, best first; true_boxes_xyxy: (m, 4); ignore: (m,) bool, difficult.
-
-    Returns:
-        hit (n,) bool and counted (n,) bool.
-    """
-    hit, counted = np.zeros(len(boxes_xyxy), bool), np.ones(len(boxes_xyxy), bool)
-    if len(true_boxes_xyxy) == 0:
-        return hit, counted
-    iou = iou_matrix(boxes_xyxy, true_boxes_xyxy)
-    taken = np.zeros(len(true_boxes_xyxy), bool)
-    for i, overlaps in enumerate(iou):
-        j = overlaps.argmax()
-        if overlaps[j] < iou_threshold:
-            continue
-        if ignore[j]:
-            counted[i] = False
-        elif not taken[j]:
-            hit[i] = taken[j] = True
-    return hit, counted
+        Detections of one score are kept or dropped together.
+        """
+        last = np.append(np.diff(self.scores) != 0, True)[: len(self.scores)]  # of its score
+        f1 = np.where(last, self.f1(), 0.0)
+        if not self.hit.any():
+            return 1.0, 0.0
+        best = int(f1.argmax())
+        return float(self.scores[best]), float(f1[best])
 
 
 def average_precision(matches: Matches, eleven_point: bool = False) -> float:

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
 
+from sqdet_cv.classifier_spec import ClassifierSpec
 from sqdet_cv.files import atomic_path
 from sqdet_cv.spec import ModelSpec
 
 from .errors import TrainError
 from .models.squeezedet import NetConfig, SqueezeDet
+from .models.squeezenet import SqueezeNet
 
 FORMAT = "sqdet-checkpoint-1"
+CLASSIFIER_FORMAT = "sqdet-classifier-checkpoint-1"
 
 
 def save_checkpoint(path: str | Path, net: SqueezeDet, spec: ModelSpec, ema: dict, state: dict) -> None:
@@ -25,12 +29,30 @@ def save_checkpoint(path: str | Path, net: SqueezeDet, spec: ModelSpec, ema: dic
         "model": net.state_dict(),
         "ema": ema,
     }
+    _write(path, values | state)
+
+
+def save_classifier(
+    path: str | Path, net: SqueezeNet, version: str, spec: ClassifierSpec, ema: dict, state: dict
+) -> None:
+    """Writes {format, spec, version, model, ema, **state} at once or not at all."""
+    values = {
+        "format": CLASSIFIER_FORMAT,
+        "spec": spec.to_json(),
+        "version": version,
+        "model": net.state_dict(),
+        "ema": ema,
+    }
+    _write(path, values | state)
+
+
+def _write(path: str | Path, values: dict) -> None:
     with atomic_path(path) as temporary:
-        torch.save(values | state, temporary)
+        torch.save(values, temporary)
 
 
-def load_checkpoint(path: str | Path) -> dict:
-    """The dict that was saved. Raises TrainError that names the file."""
+def load_checkpoint(path: str | Path, formats: Sequence[str] = (FORMAT,)) -> dict:
+    """The dict that was saved in one of `formats`. Raises TrainError that names the file."""
     path = Path(path)
     if not path.is_file():
         raise TrainError(f"{path}: no such checkpoint")
@@ -38,8 +60,8 @@ def load_checkpoint(path: str | Path) -> dict:
         values = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # torch raises pickle, zip and runtime errors alike
         raise TrainError(f"{path}: not a checkpoint: {(str(error) or repr(error)).splitlines()[0]}") from None
-    if not isinstance(values, dict) or values.get("format") != FORMAT:
-        raise TrainError(f"{path}: not a checkpoint of sqdet-cv ({FORMAT})")
+    if not isinstance(values, dict) or values.get("format") not in formats:
+        raise TrainError(f"{path}: not a checkpoint of sqdet-cv ({' or '.join(formats)})")
     return values
 
 
@@ -50,3 +72,22 @@ def net_from_checkpoint(path: str | Path) -> tuple[SqueezeDet, ModelSpec]:
     net = SqueezeDet(NetConfig(**values["net"]), spec.num_shapes, spec.num_classes)
     net.load_state_dict(values["ema"])
     return net.eval(), spec
+
+
+def is_classifier_checkpoint(path: str | Path) -> bool:
+    """Whether the file is one that `save_classifier` wrote; False also for a missing or damaged file."""
+    try:
+        load_checkpoint(path, (CLASSIFIER_FORMAT,))
+    except TrainError:
+        return False
+    return True
+
+
+def classifier_from_checkpoint(path: str | Path) -> tuple[SqueezeNet, str, ClassifierSpec]:
+    """What `python -m train classify` saved: the net with its averaged weights in evaluation mode, its version
+    ("1.0" or "1.1") and its spec."""
+    values = load_checkpoint(path, (CLASSIFIER_FORMAT,))
+    spec = ClassifierSpec.from_json(values["spec"])
+    net = SqueezeNet(values["version"], spec.num_classes)
+    net.load_state_dict(values["ema"])
+    return net.eval(), values["version"], spec

@@ -61,10 +61,10 @@ def open_detector(
         return DarknetDetector(path, labels, score_threshold, nms_threshold)
     if path.suffix == ".pt":
         detector = TorchDetector(*net_from_checkpoint(path), score_threshold, nms_threshold)
-    elif path.suffix == ".onnx":
+    elif path.suffix in (".onnx", ".caffemodel", ".sqdet"):
         detector = Detector(path, score_threshold=score_threshold, nms_threshold=nms_threshold)
     else:
-        raise TrainError(f"{path}: a detector is a checkpoint (.pt), an exported .onnx or a Darknet .cfg")
+        raise TrainError(f"{path}: a detector is a .pt checkpoint, an .onnx, .caffemodel or .sqdet, or a Darknet .cfg")
     if detector.spec.labels != tuple(labels):
         raise TrainError(f"{path}: its labels are {', '.join(detector.spec.labels)}; expected {', '.join(labels)}")
     return detector

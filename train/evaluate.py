@@ -1,4 +1,4 @@
-"""`python -m train eval`: VOC average precision of any detector, per class."""
+"""`python -m train eval`: average precision and mistakes of any detector, per class."""
 
 from __future__ import annotations
 
@@ -6,60 +6,21 @@ import argparse
 import json
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from tqdm import tqdm
 
 from sqdet_cv.files import write_text_atomically
 
-from .average_precision import Matches, average_precision, match_photo
-from .data.loader import read_image
-from .data.voc import VocSample, load_voc
-from .detectors import AnyDetector, open_detector
+from .coco_ap import SIZES, check_pycocotools
+from .data.source import HELP as DATA_HELP
+from .data.source import open_dataset
+from .detectors import open_detector
+from .error_split import COLUMNS
 from .errors import TrainError
+from .evaluation import EVAL_SCORE_THRESHOLD, ClassResult, Evaluation, detect_all, evaluate_fully, mean_ap
 from .labels import HELP, parse_labels
-
-EVAL_SCORE_THRESHOLD = 0.01  # low enough that the precision-recall curve has its tail
-
-
-@dataclass(frozen=True)
-class ClassResult:
-    label: str
-    objects: int
-    ap_area: float  # AP as area under the curve, in [0, 1]; NaN without objects
-    ap_07: float  # eleven-point AP
-
-
-def evaluate(
-    detector: AnyDetector, samples: Sequence[VocSample], labels: Sequence[str], progress: bool = False
-) -> list[ClassResult]:
-    """Runs the detector on every photo. A class counts only the photos that are labelled for it."""
-    rows: list[list[tuple[np.ndarray, np.ndarray]]] = [[] for _ in labels]
-    objects = np.zeros(len(labels), int)
-    for sample in tqdm(samples, unit="photo", disable=not progress):
-        found = detector(read_image(sample.image_path))
-        for class_id in np.nonzero(sample.labelled)[0]:
-            true = sample.class_ids == class_id
-            mine = found.class_ids == class_id
-            hit, counted = match_photo(found.boxes_xyxy[mine], sample.boxes_xyxy[true], sample.ignore[true])
-            rows[class_id].append((found.scores[mine][counted], hit[counted]))
-            objects[class_id] += (~sample.ignore[true]).sum()
-    results = []
-    for label, photos, count in zip(labels, rows, objects):
-        scores = np.concatenate([scores for scores, _ in photos]) if photos else np.zeros(0)
-        hit = np.concatenate([hit for _, hit in photos]) if photos else np.zeros(0, bool)
-        order = np.argsort(-scores, kind="stable")
-        matches = Matches(scores[order], hit[order], int(count))
-        results.append(ClassResult(label, int(count), average_precision(matches), average_precision(matches, True)))
-    return results
-
-
-def mean_ap(results: Sequence[ClassResult], labels: Sequence[str] | None = None) -> float:
-    """Mean area AP in [0, 1] over the classes (of `labels`) that have objects; NaN if none has."""
-    values = [r.ap_area for r in results if r.objects and (labels is None or r.label in labels)]
-    return float(np.mean(values)) if values else float("nan")
+from .report import check_report_path, report_html
 
 
 def table(results: Sequence[ClassResult], groups: dict[str, list[str]]) -> str:
@@ -77,9 +38,22 @@ def table(results: Sequence[ClassResult], groups: dict[str, list[str]]) -> str:
     return "\n".join(lines)
 
 
+def overview(evaluation: Evaluation) -> str:
+    """COCO's AP by size of object, and what the detections above the score threshold are: a line each."""
+    coco, errors = evaluation.coco, evaluation.errors
+    lines = [
+        f"COCO AP 50:95, {name}: {100 * coco.ap[size]:.1f} ({coco.objects[size]} objects)"
+        for size, name in SIZES.items()
+        if coco.objects[size]
+    ]
+    kinds = ", ".join(f"{errors.detections[kind].sum()} {name}" for kind, name in COLUMNS.items())
+    lines.append(f"detections of score {evaluation.score:.3f} or more: {kinds}; {errors.missed.sum()} objects missed")
+    return "\n".join(lines)
+
+
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("model", help="a checkpoint (.pt), an exported .onnx, or a Darknet .cfg")
-    parser.add_argument("--data", required=True, help="VOC devkit folder")
+    parser.add_argument("model", help="a checkpoint (.pt), an .onnx, .caffemodel or .sqdet, or a Darknet .cfg")
+    parser.add_argument("--data", required=True, help=DATA_HELP)
     parser.add_argument("--lists", default="val", help="comma-separated lists of photos (default: val)")
     parser.add_argument(
         "--group",
@@ -90,7 +64,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--nms", type=float, help="IoU above which a box is suppressed (default: 0.4; Darknet: 0.45)")
     parser.add_argument("--labels", default="", help=HELP)
+    parser.add_argument(
+        "--score",
+        type=float,
+        help="score from which on detections count for the split of errors (default: where F1 is best)",
+    )
     parser.add_argument("--json", help="write the numbers to this file too")
+    parser.add_argument("--report", help="write an .html file with curves, confusion matrix and the worst mistakes")
 
 
 def _parse_groups(texts: Sequence[str], labels: Sequence[str]) -> dict[str, list[str]]:
@@ -106,14 +86,39 @@ def _parse_groups(texts: Sequence[str], labels: Sequence[str]) -> dict[str, list
 def run(args: argparse.Namespace) -> None:
     labels = parse_labels(args.labels)
     groups = _parse_groups(args.group, labels)
-    samples = load_voc(args.data, args.lists.split(","), labels)
+    if args.score is not None and not EVAL_SCORE_THRESHOLD <= args.score <= 1:
+        raise TrainError(f"--score {args.score}: expected {EVAL_SCORE_THRESHOLD} to 1")
+    check_pycocotools()
+    if args.report:
+        check_report_path(args.report)
+    samples = open_dataset(args.data, args.lists.split(","), labels)
     detector = open_detector(args.model, labels, EVAL_SCORE_THRESHOLD, args.nms)
-    results = evaluate(detector, samples, labels, progress=True)
-    print(table(results, groups))
+    found = detect_all(detector, samples, progress=True)
+    evaluation = evaluate_fully(found, samples, labels, args.score)
+    print(table(evaluation.classes, groups))
+    print(overview(evaluation))
+    model = Path(args.model).name
     if args.json:
-        values = {"model": Path(args.model).name, "lists": args.lists, "mean_ap": mean_ap(results)}
-        values |= {"classes": [vars(r) for r in results]}
+        values = {"model": model, "lists": args.lists} | _values(evaluation)
         write_text_atomically(args.json, json.dumps(_without_nan(values), indent=1, allow_nan=False) + "\n")
+    if args.report:
+        write_text_atomically(args.report, report_html(evaluation, model, f"{Path(args.data).name} {args.lists}"))
+
+
+def _values(evaluation: Evaluation) -> dict[str, object]:
+    """What goes into the JSON file: APs in [0, 1], counts."""
+    coco, errors = evaluation.coco, evaluation.errors
+    return {
+        "mean_ap": mean_ap(evaluation.classes),
+        "coco_ap": coco.ap,
+        "coco_ap_50": coco.ap_50,
+        "score": evaluation.score,
+        "errors": {name: int(errors.detections[kind].sum()) for kind, name in COLUMNS.items()}
+        | {"missed": int(errors.missed.sum())},
+        "classes": [
+            vars(result) | {"coco_ap": class_ap} for result, class_ap in zip(evaluation.classes, coco.class_ap)
+        ],
+    }
 
 
 def _without_nan(value: object) -> object:

@@ -13,25 +13,25 @@ import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import numpy as np
 import torch
 from tqdm import tqdm
 
 from sqdet_cv.files import write_text_atomically
 from sqdet_cv.spec import ModelSpec
 
-from .anchors import cluster_shapes
+from .anchors import find_anchors
 from .checkpoint import load_checkpoint, save_checkpoint
 from .config import add_options, from_dict, from_options, option
 from .data.augment import AugmentConfig
-from .data.loader import DetectionData, epoch_order, make_loader, read_image
-from .data.voc import VocSample, load_voc
+from .data.loader import Batch, DetectionData, epoch_order, make_loader
+from .data.sample import VocSample
+from .data.source import open_dataset
 from .detectors import TorchDetector
 from .errors import TrainError
-from .evaluate import EVAL_SCORE_THRESHOLD, evaluate, mean_ap
+from .evaluation import EVAL_SCORE_THRESHOLD, evaluate, mean_ap
 from .labels import HELP as LABELS_HELP
 from .labels import parse_labels
-from .losses import DetectionLoss, LossConfig
+from .losses import LOSSES, GsocConfig, Loss, OursConfig, PaperConfig
 from .models.squeezedet import NETS, NetConfig, SqueezeDet
 from .optim import WeightAverage, freeze, lr_factor, make_optimizer
 from .weights import initialise
@@ -42,7 +42,7 @@ class FitConfig:
     """A whole run; saved in its checkpoints and in config.json of its folder."""
 
     out: str = option("runs/fit", "run folder; must not hold a run already")
-    data: str = option("", "VOC devkit folder")
+    data: str = option("", "data set; its format is found out (VOC, COCO, YOLO, plain folder)")
     lists: str = option("train", "comma-separated lists to train on")
     val: str = option("val", "list to choose the best epoch by")
     annotations: str = option("", "folder of XML files that replace those of the devkit (python -m train label)")
@@ -64,7 +64,10 @@ class FitConfig:
     workers: int = option(1, "processes that load photos; 0: none")
     save_steps: int = option(200, "steps between checkpoints within an epoch")
     device: str = option("auto", "cpu, cuda, or auto")
-    loss: LossConfig = field(default_factory=LossConfig)
+    loss: str = option("ours", f"one of {', '.join(LOSSES)}; its own options are --NAME.*")
+    ours: OursConfig = field(default_factory=OursConfig)
+    gsoc: GsocConfig = field(default_factory=GsocConfig)
+    paper: PaperConfig = field(default_factory=PaperConfig)
     augment: AugmentConfig = field(default_factory=AugmentConfig)
 
     def __post_init__(self) -> None:
@@ -77,6 +80,22 @@ class FitConfig:
             raise TrainError(f"--device {self.device}: expected cpu, cuda or auto")
         if self.device == "cuda" and not torch.cuda.is_available():
             raise TrainError("--device cuda: this PyTorch finds no CUDA device")
+        if self.loss not in LOSSES:
+            raise TrainError(f"--loss {self.loss}: there are {', '.join(LOSSES)}")
+        for name, (_, config_class, _) in LOSSES.items():
+            if name != self.loss and getattr(self, name) != config_class():
+                raise TrainError(f"--{name}.*: has no effect with --loss {self.loss}")
+
+    @classmethod
+    def from_saved(cls, values: dict) -> FitConfig:
+        """From a checkpoint. Those of runs begun when there was one loss hold the options of `ours` under `loss`."""
+        if isinstance(values["loss"], dict):
+            values = values | {"loss": "ours", "ours": values["loss"]}
+        return from_dict(values, cls)
+
+    def make_loss(self, spec: ModelSpec) -> Loss:
+        """The loss that was chosen, for the geometry of one input size."""
+        return LOSSES[self.loss][0](getattr(self, self.loss), spec)
 
 
 class Fit:
@@ -88,7 +107,7 @@ class Fit:
             config.device if config.device != "auto" else ("cuda" if torch.cuda.is_available() else "cpu")
         )
         self.samples = samples
-        self.val_samples = load_voc(config.data, [config.val], spec.labels)
+        self.val_samples = open_dataset(config.data, [config.val], spec.labels)
         # channels_last is 1.6 times faster than the default on this net's convolutions on a CPU
         self.net = net.to(self.device, memory_format=torch.channels_last)
         self.spec = spec
@@ -104,6 +123,7 @@ class Fit:
         self.history: list[dict] = []
         self.sums: dict[str, float] = {}  # loss parts of the epoch so far
         self.stop_asked = False
+        self.resumed_by = self.out  # the folder to name to --resume
 
     @classmethod
     def start(cls, config: FitConfig) -> Fit:
@@ -135,17 +155,21 @@ class Fit:
     @classmethod
     def resume(cls, out: str | Path) -> Fit:
         saved = load_checkpoint(Path(out) / "last.pt")
-        config = from_dict(saved["config"] | {"out": str(out)}, FitConfig)
+        config = FitConfig.from_saved(saved["config"] | {"out": str(out)})
         spec = ModelSpec.from_json(saved["spec"])
         net = SqueezeDet(NetConfig(**saved["net"]), spec.num_shapes, spec.num_classes)
         fit = cls(config, net, spec, load_samples(config, spec.labels))
-        fit.net.load_state_dict(saved["model"])
-        fit.optimizer.load_state_dict(saved["optimizer"])
-        fit.average.values = {name: value.to(fit.device) for name, value in saved["ema"].items()}
-        fit.average.updates = saved["ema_updates"]
-        fit.epoch, fit.step, fit.history, fit.sums = saved["epoch"], saved["step"], saved["history"], saved["sums"]
-        torch.set_rng_state(saved["rng"])
+        fit.restore(saved)
         return fit
+
+    def restore(self, saved: dict) -> None:
+        """Goes to where the run of the same config and net was when it saved this checkpoint."""
+        self.net.load_state_dict(saved["model"])
+        self.optimizer.load_state_dict(saved["optimizer"])
+        self.average.values = {name: value.to(self.device) for name, value in saved["ema"].items()}
+        self.average.updates = saved["ema_updates"]
+        self.epoch, self.step, self.history, self.sums = saved["epoch"], saved["step"], saved["history"], saved["sums"]
+        torch.set_rng_state(saved["rng"])
 
     def run(self) -> None:
         """Trains to the end, or until Ctrl-C, after which `resume` goes on."""
@@ -154,7 +178,7 @@ class Fit:
             while self.epoch < len(self.epoch_sizes):
                 if not self._train_epoch():
                     self._save("last.pt")
-                    print(f"stopped at epoch {self.epoch + 1}, step {self.step}; go on with --resume {self.out}")
+                    print(f"stopped at epoch {self.epoch + 1}, step {self.step}; go on with --resume {self.resumed_by}")
                     raise SystemExit(130)
                 self._finish_epoch()
         finally:
@@ -167,8 +191,7 @@ class Fit:
         """The rest of the current epoch; False if asked to stop before its end."""
         config, size = self.config, self.epoch_sizes[self.epoch]
         spec = self.spec.resized((size, size), self.net.grid_hw((size, size)))
-        anchors = torch.from_numpy(spec.anchors_cxcywh.copy())
-        loss = DetectionLoss(config.loss, anchors, spec.size_delta_cap).to(self.device)
+        loss = config.make_loss(spec).to(self.device)
         data = DetectionData(self.samples, spec, config.augment, config.seed, self.epoch)
         loader = make_loader(data, self.orders[self.epoch][self.step * config.batch :], config.batch, config.workers)
         self.net.train()
@@ -193,7 +216,7 @@ class Fit:
                     self._save("last.pt")
         return True
 
-    def _train_step(self, batch: object, loss: DetectionLoss) -> dict[str, float]:
+    def _train_step(self, batch: Batch, loss: Loss) -> dict[str, float]:
         done = sum(self.steps[: self.epoch]) + self.step
         factor = lr_factor(done, sum(self.steps), self.config.warmup)
         for group in self.optimizer.param_groups:
@@ -249,7 +272,7 @@ class Fit:
 
 def load_samples(config: FitConfig, labels: tuple[str, ...]) -> list[VocSample]:
     """The photos to train on."""
-    return load_voc(config.data, config.lists.split(","), labels, config.annotations or None)
+    return open_dataset(config.data, config.lists.split(","), labels, config.annotations or None)
 
 
 def parse_sizes(text: str) -> list[int]:
@@ -264,19 +287,6 @@ def parse_sizes(text: str) -> list[int]:
     return [size for size, epochs in pairs for _ in range(epochs)]
 
 
-def find_anchors(samples: list[VocSample], size: int, count: int, seed: int) -> np.ndarray:
-    """(count, 2) anchor shapes for the samples' boxes after stretching each photo to size x size."""
-    shapes = []
-    for sample in samples:
-        if len(sample.boxes_xyxy):
-            height, width = read_image(sample.image_path).shape[:2]
-            shapes.append((sample.boxes_xyxy[:, 2:] - sample.boxes_xyxy[:, :2]) * (size / np.array([width, height])))
-    shapes_wh = np.concatenate(shapes) if shapes else np.zeros((0, 2))
-    if len(shapes_wh) < count:
-        raise TrainError(f"{len(shapes_wh)} boxes in the training lists; {count} anchor shapes need at least as many")
-    return cluster_shapes(shapes_wh, count, seed)
-
-
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--resume", metavar="RUN", help="go on with the run in this folder; its own options apply")
     add_options(parser, FitConfig)
@@ -284,6 +294,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> None:
     if not args.resume and not args.data:
-        raise TrainError("fit needs --data, a VOC devkit folder")
+        raise TrainError("fit needs --data, a data set")
     fit = Fit.resume(args.resume) if args.resume else Fit.start(from_options(args, FitConfig))
     fit.run()

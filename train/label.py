@@ -14,7 +14,9 @@ from sqdet_cv.boxes import iou_matrix
 from sqdet_cv.files import write_bytes_atomically
 
 from .data.loader import read_image
-from .data.voc import VocSample, load_voc
+from .data.sample import VocSample
+from .data.source import HELP as DATA_HELP
+from .data.source import check_stems, open_dataset
 from .detectors import open_detector
 from .errors import TrainError
 from .labels import HELP, parse_labels
@@ -72,7 +74,7 @@ def write_annotation(path: Path, sample: VocSample, labels: tuple[str, ...], add
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--data", required=True, help="VOC devkit folder")
+    parser.add_argument("--data", required=True, help=DATA_HELP)
     parser.add_argument("--lists", required=True, help="comma-separated lists of photos to complete")
     parser.add_argument("--teacher", required=True, help="a checkpoint, an exported .onnx, or a Darknet .cfg")
     parser.add_argument("--out", required=True, help="folder for the completed XML files")
@@ -86,7 +88,8 @@ def run(args: argparse.Namespace) -> None:
         raise TrainError(f"--doubt {args.doubt} --threshold {args.threshold}: expected 0 < doubt <= threshold < 1")
     config = LabelConfig(args.threshold, args.doubt)
     labels = parse_labels(args.labels)
-    samples = load_voc(args.data, args.lists.split(","), labels)
+    samples = open_dataset(args.data, args.lists.split(","), labels)
+    check_stems(samples, Path(args.out))
     teacher = open_detector(args.teacher, labels, score_threshold=args.doubt)
     objects = with_objects = 0
     for sample in tqdm(samples, unit="photo"):

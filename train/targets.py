@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from sqdet_cv.boxes import cxcywh_to_xyxy, encode_boxes, iou_matrix
+from sqdet_cv.boxes import cxcywh_to_xyxy, encode_boxes, iou_matrix, xyxy_to_cxcywh
 from sqdet_cv.spec import ModelSpec
 
 POSITIVE_IOU = 0.5  # above it an anchor is responsible for the object
@@ -23,6 +23,7 @@ class Targets:
         class_ids: (A,) int64, else 0.
         positive_weight: (A,) float32: the object's weight where the anchor is responsible for one, else 0.
         negative: (A,) bool: the anchor should say "nothing here". Anchors neither positive nor negative are ignored.
+        near_ignored: (A,) bool: the anchor overlaps an `ignore` object above IGNORE_IOU.
     """
 
     boxes_xyxy: np.ndarray
@@ -30,6 +31,7 @@ class Targets:
     class_ids: np.ndarray
     positive_weight: np.ndarray
     negative: np.ndarray
+    near_ignored: np.ndarray
 
 
 def assign(
@@ -44,10 +46,11 @@ def assign(
     """
     count = spec.num_anchors
     owner = np.full(count, -1)
-    negative = np.ones(count, bool)
+    negative, near_ignored = np.ones(count, bool), np.zeros(count, bool)
     if len(boxes_xyxy):
         iou = iou_matrix(cxcywh_to_xyxy(spec.anchors_cxcywh), boxes_xyxy)
         negative = iou.max(axis=1) < IGNORE_IOU
+        near_ignored = iou[:, ignore].max(axis=1, initial=0) >= IGNORE_IOU
         (real,) = np.nonzero(~ignore)
         if len(real):
             best = iou[:, real].argmax(axis=1)
@@ -63,6 +66,7 @@ def assign(
         np.zeros(count, np.int64),
         np.zeros(count, np.float32),
         negative & (owner < 0),
+        near_ignored,
     )
     targets.boxes_xyxy[positive] = boxes_xyxy[objects]
     targets.deltas[positive] = encode_boxes(boxes_xyxy[objects], spec, positive)
@@ -71,17 +75,47 @@ def assign(
     return targets
 
 
+def unique_anchors(boxes_xyxy: np.ndarray, spec: ModelSpec) -> np.ndarray:
+    """One anchor for each object, by the rule of the paper's own code (BichenWuUCB/squeezeDet, dataset/imdb.py).
+
+    In their order the objects take the free anchor that overlaps them most; where no free one overlaps, the nearest:
+    least sum of squared differences of (cx, cy, w, h). Of equals the first. When all anchors are taken (more objects
+    than anchors, where the original fails), all are free again.
+
+    Args:
+        boxes_xyxy: (n, 4) in input pixels.
+
+    Returns:
+        (n,) int64 anchor indices; no two are equal while n <= num_anchors.
+    """
+    anchors = spec.anchors_cxcywh
+    iou = iou_matrix(cxcywh_to_xyxy(anchors), boxes_xyxy)
+    taken = np.zeros(len(anchors), bool)
+    chosen = np.empty(len(boxes_xyxy), np.int64)
+    for i, box_cxcywh in enumerate(xyxy_to_cxcywh(boxes_xyxy)):
+        if taken.all():
+            taken[:] = False
+        chosen[i] = _best_free_anchor(iou[:, i], ((anchors - box_cxcywh) ** 2).sum(axis=1), taken)
+        taken[chosen[i]] = True
+    return chosen
+
+
 def _give_each_object_its_anchor(
     owner: np.ndarray, iou: np.ndarray, boxes_xyxy: np.ndarray, real: np.ndarray, spec: ModelSpec
 ) -> None:
+    anchors_xyxy = cxcywh_to_xyxy(spec.anchors_cxcywh)
     taken = np.zeros(len(owner), bool)
     # Objects that overlap their best anchor most choose first.
     for i in real[np.argsort(-iou[:, real].max(axis=0), kind="stable")]:
-        free_iou = np.where(taken, -1, iou[:, i])
-        anchor = int(free_iou.argmax())
-        if free_iou[anchor] <= 0:
-            anchors = spec.anchors_cxcywh
-            distance = np.abs(cxcywh_to_xyxy(anchors) - boxes_xyxy[i]).sum(axis=1)
-            anchor = int(np.where(taken, np.inf, distance).argmin())
+        anchor = _best_free_anchor(iou[:, i], np.abs(anchors_xyxy - boxes_xyxy[i]).sum(axis=1), taken)
         owner[anchor] = i
         taken[anchor] = True
+
+
+def _best_free_anchor(iou: np.ndarray, distance: np.ndarray, taken: np.ndarray) -> int:
+    """The free anchor of largest IoU with an object; of least distance where none overlaps it. All inputs (A,)."""
+    free_iou = np.where(taken, -1, iou)
+    anchor = int(free_iou.argmax())
+    if free_iou[anchor] <= 0:
+        anchor = int(np.where(taken, np.inf, distance).argmin())
+    return anchor

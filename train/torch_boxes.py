@@ -1,8 +1,13 @@
-"""The two functions of `sqdet_cv.boxes` that training needs on tensors; the tests hold them equal to the NumPy ones."""
+"""The functions of `sqdet_cv.boxes` that training needs on tensors; the tests hold them equal to the NumPy ones."""
 
 from __future__ import annotations
 
 import torch
+
+
+def to_xywh(deltas: torch.Tensor, delta_order: str) -> torch.Tensor:
+    """(..., 4) deltas in a spec's `delta_order` to dx, dy, dw, dh."""
+    return deltas if delta_order == "xywh" else deltas[..., [0, 1, 3, 2]]
 
 
 def decode(deltas_xywh: torch.Tensor, anchors_cxcywh: torch.Tensor, size_delta_cap: float) -> torch.Tensor:
@@ -12,10 +17,10 @@ def decode(deltas_xywh: torch.Tensor, anchors_cxcywh: torch.Tensor, size_delta_c
     return torch.cat([centre - wh / 2, centre + wh / 2], dim=-1)
 
 
-def elementwise_iou(a_xyxy: torch.Tensor, b_xyxy: torch.Tensor) -> torch.Tensor:
-    """IoU of row i with row i: (n, 4), (n, 4) to (n,)."""
-    wh = (torch.minimum(a_xyxy[:, 2:], b_xyxy[:, 2:]) - torch.maximum(a_xyxy[:, :2], b_xyxy[:, :2])).clamp(min=0)
-    intersection = wh[:, 0] * wh[:, 1]
-    area_a = (a_xyxy[:, 2:] - a_xyxy[:, :2]).prod(dim=1)
-    area_b = (b_xyxy[:, 2:] - b_xyxy[:, :2]).prod(dim=1)
-    return intersection / (area_a + area_b - intersection).clamp(min=1e-9)
+def elementwise_iou(a_xyxy: torch.Tensor, b_xyxy: torch.Tensor, epsilon: float = 0.0) -> torch.Tensor:
+    """IoU of each box with its counterpart: (..., 4), (..., 4) to (...), broadcast. `epsilon` is added to the union."""
+    top_left, bottom_right = torch.maximum(a_xyxy, b_xyxy)[..., :2], torch.minimum(a_xyxy, b_xyxy)[..., 2:]
+    intersection = (bottom_right - top_left).clamp(min=0).prod(dim=-1)
+    area_a = (a_xyxy[..., 2:] - a_xyxy[..., :2]).prod(dim=-1)
+    area_b = (b_xyxy[..., 2:] - b_xyxy[..., :2]).prod(dim=-1)
+    return intersection / (area_a + area_b - intersection + epsilon).clamp(min=1e-9)

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from .checkpoint import load_checkpoint
+from .checkpoint import CLASSIFIER_FORMAT, FORMAT, load_checkpoint
 from .errors import TrainError
 from .models.squeezenet import SqueezeNet, SqueezeNetFeatures
 
@@ -72,7 +72,7 @@ def _archive_key(name: str) -> str:
 
 
 def _from_checkpoint(path: Path, own: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-    return load_checkpoint(path)["ema"]
+    return load_checkpoint(path, (FORMAT, CLASSIFIER_FORMAT))["ema"]
 
 
 def _from_onnx(path: Path, own: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:

@@ -1,13 +1,15 @@
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import fields, replace
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from train.data.augment import AugmentConfig, View, flip_horizontally, random_view
+from train.data.augment import AugmentConfig, random_mosaic, random_view
+from train.data.geometry import View, cut, flip_horizontally
+from train.errors import TrainError
 
 SIZE_WH = (96, 64)
 FILL_BGR = (104.0, 117.0, 123.0)
@@ -65,16 +67,14 @@ def test_boxes_stay_inside_and_have_area(seed: int):
 
 def test_an_object_mostly_cut_off_is_ignored_and_one_outside_is_gone():
     # The window is the left half of the photo: x from 0 to 50.
-    from train.data.augment import _cut
-
     boxes = [(0, 0, 40, 40), (40, 50, 60, 60), (44, 70, 70, 80), (80, 0, 90, 10)]
     image = np.zeros((100, 100, 3), np.uint8)
     view = View(image, np.float32(boxes), np.arange(4), np.array([True, False, False, False]), np.ones(4, np.float32))
-    cut = _cut(view, (0.0, 0.0, 50.0, 100.0), (100, 100), FILL_BGR, keep_visible=0.3)
-    assert cut.class_ids.tolist() == [0, 1, 2]
-    np.testing.assert_allclose(cut.boxes_xyxy, [[0, 0, 80, 40], [80, 50, 100, 60], [88, 70, 100, 80]])
+    after = cut(view, (0.0, 0.0, 50.0, 100.0), (100, 100), FILL_BGR, keep_visible=0.3)
+    assert after.class_ids.tolist() == [0, 1, 2]
+    np.testing.assert_allclose(after.boxes_xyxy, [[0, 0, 80, 40], [80, 50, 100, 60], [88, 70, 100, 80]])
     # visible: all (was ignored before), 10 of 20 columns, 6 of 26 columns
-    assert cut.ignore.tolist() == [True, False, True]
+    assert after.ignore.tolist() == [True, False, True]
 
 
 def test_outside_the_photo_the_fill_shows():
@@ -139,3 +139,83 @@ def test_a_photo_without_objects_is_augmented_too():
     view = random_view(make_view([]), SIZE_WH, FILL_BGR, AugmentConfig(window=1.0), np.random.default_rng(0))
     assert view.boxes_xyxy.shape == (0, 4)
     assert view.ignore.shape == (0,)
+
+
+# -- changes that are off by default -------------------------------------------------------------------------------
+
+
+NEW = {"flip_vertical", "rotate", "contrast", "blur_gaussian", "blur_average", "noise"}
+
+
+def test_the_default_draws_what_it_drew_before_there_were_more_changes():
+    """The boxes and the generator's next number, recorded before flip_vertical and the others were added."""
+    before = make_view([(10, 20, 50, 60), (70, 30, 140, 100)])
+    rng = np.random.default_rng(7)
+    view = random_view(before, SIZE_WH, FILL_BGR, AugmentConfig(), rng)
+    recorded = [[53.065125, 16.001871, 72.059837, 36.210098], [10.327026, 21.053926, 43.567768, 56.418331]]
+    np.testing.assert_allclose(view.boxes_xyxy, recorded, rtol=1e-6)
+    assert rng.random() == 0.7970694287520462
+
+
+@pytest.mark.parametrize("name", sorted(NEW))
+def test_each_change_comes_as_often_as_asked(name: str):
+    before = make_view([(10, 20, 50, 60)], SIZE_WH)
+    shares = []
+    for probability in (0.0, 0.5, 1.0):
+        config = replace(NOTHING, **{name: probability})
+        views = [random_view(before, SIZE_WH, FILL_BGR, config, np.random.default_rng(seed)) for seed in range(60)]
+        shares.append(np.mean([not np.array_equal(view.image_bgr, before.image_bgr) for view in views]))
+    assert shares[0] == 0
+    assert shares[1] == pytest.approx(0.5, abs=0.2)
+    assert shares[2] > 0.9  # a blur or a turn by next to nothing leaves the picture
+
+
+@given(seeds)
+def test_boxes_stay_inside_with_everything_on(seed: int):
+    config = AugmentConfig(**dict.fromkeys(NEW, 0.5))
+    before = make_view([(0, 0, 150, 110), (140, 100, 150, 110), (2, 2, 4, 4)])
+    after = random_view(before, SIZE_WH, FILL_BGR, config, np.random.default_rng(seed))
+    assert after.image_bgr.shape == (64, 96, 3)
+    assert (after.boxes_xyxy >= 0).all()
+    assert (after.boxes_xyxy <= [96, 64, 96, 64]).all()
+    assert (after.boxes_xyxy[:, 2:] - after.boxes_xyxy[:, :2] >= 1).all()
+
+
+@given(seeds)
+def test_the_boxes_of_a_mosaic_follow_its_four_photos(seed: int):
+    """Three photos with a box of their own colour each, and one without an object."""
+    boxes = [(10, 20, 60, 70), (40, 30, 100, 80), (50, 10, 120, 90)]
+    views = []
+    for channel, box in enumerate(boxes):
+        view = make_view([(0, 0, 0, 0)] * channel + [box])
+        keep = np.arange(channel + 1) == channel
+        views.append(
+            View(view.image_bgr, *(a[keep] for a in (view.boxes_xyxy, view.class_ids, view.ignore)), view.weights[keep])
+        )
+    views.append(make_view([]))
+    config = replace(NOTHING, window=0.5, window_size=(0.8, 1.4), flip=0.5)
+    after = random_mosaic(views, SIZE_WH, FILL_BGR, config, np.random.default_rng(seed))
+    assert after.image_bgr.shape == (64, 96, 3)
+    assert after.class_ids.tolist() == [0, 1, 2]
+    for channel, box in enumerate(after.boxes_xyxy):
+        np.testing.assert_allclose(pixel_box(after.image_bgr, channel), box, atol=1)
+
+
+INVALID = {
+    "probability": ({"rotate": 1.5}, r"--augment\.rotate 1\.5: expected 0 to 1"),
+    "range": ({"blur_sigma": (2.0, 1.0)}, r"--augment\.blur-sigma \(2\.0, 1\.0\): expected two numbers"),
+    "angle": ({"rotate_degrees": 60.0}, r"--augment\.rotate-degrees 60\.0: expected 0 to 45"),
+    "even side": ({"blur_side": 4}, r"--augment\.blur-side 4: expected an odd number"),
+    "aspect": ({"window_aspect": 0.5}, r"--augment\.window-aspect 0\.5: expected 1 or more"),
+    "noise": ({"noise_sigma": -1.0}, r"--augment\.noise-sigma -1\.0: expected 0 or more"),
+}
+
+
+@pytest.mark.parametrize(("values", "message"), INVALID.values(), ids=INVALID)
+def test_values_out_of_range_are_refused(values: dict, message: str):
+    with pytest.raises(TrainError, match=message):
+        AugmentConfig(**values)
+
+
+def test_every_option_has_a_meaning():
+    assert all(item.metadata["help"] for item in fields(AugmentConfig))

@@ -8,7 +8,9 @@ from dataclasses import dataclass, field
 import pytest
 
 from train.config import add_options, from_dict, from_options, option
+from train.errors import TrainError
 from train.fit import FitConfig
+from train.losses import LOSSES
 
 
 @dataclass(frozen=True)
@@ -61,10 +63,36 @@ def test_help_gives_meaning_and_default(capsys):
 
 
 def test_a_fit_config_survives_its_dict():
-    config = _parse(FitConfig, "--augment.window-size", "0.3", "2", "--loss.box", "7", "--sizes", "64:1")
-    assert (config.augment.window_size, config.loss.box) == ((0.3, 2.0), 7.0)
+    config = _parse(FitConfig, "--augment.window-size", "0.3", "2", "--ours.box", "7", "--sizes", "64:1")
+    assert (config.augment.window_size, config.ours.box) == ((0.3, 2.0), 7.0)
     assert from_dict(dataclasses.asdict(config), FitConfig) == config
     json.dumps(dataclasses.asdict(config))
+
+
+def test_a_config_of_before_there_were_several_losses_is_read():
+    """Their checkpoints and config.json hold the options of `ours` as `loss`."""
+    config = _parse(FitConfig, "--ours.box", "7", "--batch", "3")
+    old = {name: value for name, value in dataclasses.asdict(config).items() if name not in LOSSES}
+    old["loss"] = dataclasses.asdict(config.ours)
+    assert FitConfig.from_saved(old) == config
+    assert FitConfig.from_saved(dataclasses.asdict(config)) == config
+
+
+def test_a_config_of_before_there_were_more_augmentations_is_read():
+    """What they lack is off, as it was."""
+    old = dataclasses.asdict(_parse(FitConfig, "--augment.flip", "0.25"))
+    first = "window window_size window_aspect keep_visible flip colour hue saturation brightness".split()
+    old["augment"] = {name: old["augment"][name] for name in first}
+    augment = FitConfig.from_saved(old).augment
+    assert augment.flip == 0.25
+    assert {augment.flip_vertical, augment.rotate, augment.contrast, augment.noise, augment.mosaic} == {0}
+    assert {augment.blur_gaussian, augment.blur_average} == {0}
+
+
+def test_options_of_another_loss_are_refused():
+    with pytest.raises(TrainError, match=r"--gsoc\.\*: has no effect with --loss paper"):
+        _parse(FitConfig, "--loss", "paper", "--no-gsoc.plus-one")
+    assert _parse(FitConfig, "--loss", "gsoc", "--no-gsoc.plus-one").gsoc.plus_one is False
 
 
 def test_every_fit_option_has_a_meaning():

@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from sqdet_cv.boxes import decode_deltas
+from sqdet_cv.errors import ModelFileError
 from tests.helpers import make_spec, slow_iou
 from train.checkpoint import save_checkpoint
 from train.detectors import TorchDetector, open_detector
@@ -43,17 +44,19 @@ def test_a_torch_detector_is_the_whole_walk(net: SqueezeDet, image: np.ndarray):
     with torch.no_grad():
         raw = net.eval().split(net(blob))
     scores = (raw.class_logits.softmax(2) * raw.confidence_logits.sigmoid()[..., None])[0].numpy()
-    boxes = decode_deltas(raw.deltas[0].numpy(), SPEC)
+    boxes = np.clip(decode_deltas(raw.deltas[0].numpy(), SPEC), 0, [96, 64, 96, 64])
     candidates = sorted(((s, i, c) for (i, c), s in np.ndenumerate(scores) if s > 0.1), reverse=True)
     kept = []
     for candidate in candidates:
         _, i, c = candidate
-        if all(c != k[2] or slow_iou(boxes[i], boxes[k[1]]) <= 0.2 for k in kept):
+        if (boxes[i][2:] > boxes[i][:2]).all() and all(
+            c != k[2] or slow_iou(boxes[i], boxes[k[1]]) <= 0.2 for k in kept
+        ):
             kept.append(candidate)
     assert 3 < len(kept) < len(candidates)
     np.testing.assert_allclose(found.scores, [s for s, _, _ in kept], rtol=1e-4)
     assert found.labels == tuple(SPEC.labels[c] for _, _, c in kept)
-    expected = np.clip([boxes[i] for _, i, _ in kept], 0, [96, 64, 96, 64])
+    expected = [boxes[i] for _, i, _ in kept]
     np.testing.assert_allclose(found.boxes_xyxy, expected, rtol=1e-3, atol=1e-2)
 
 
@@ -77,8 +80,14 @@ def test_other_labels_are_refused(tmp_path: Path, net: SqueezeDet):
 MISSING = {
     "checkpoint": ("x.pt", "no such checkpoint"),
     "Darknet": ("x.cfg", "no such file"),
-    "unknown kind": ("x.caffemodel", "a detector is a checkpoint"),
+    "unknown kind": ("x.tflite", "a detector is a .pt checkpoint"),
 }
+
+
+@pytest.mark.parametrize("name", ["x.onnx", "x.caffemodel", "x.sqdet"])
+def test_the_runtimes_files_are_left_to_the_runtime(tmp_path: Path, name: str):
+    with pytest.raises(ModelFileError, match=name):
+        open_detector(tmp_path / name, SPEC.labels, 0.1)
 
 
 @pytest.mark.parametrize(("name", "message"), MISSING.values(), ids=MISSING)

@@ -13,7 +13,8 @@ from sqdet_cv import Detections
 from tests.helpers import COLOURS_BGR, Thing, write_list, write_photo
 from train.__main__ import main
 from train.data.voc import VocSample, load_voc
-from train.evaluate import ClassResult, evaluate, mean_ap, table
+from train.evaluate import table
+from train.evaluation import ClassResult, evaluate, mean_ap
 
 LABELS = ("bird", "cat", "dog")
 BIRD, CAT, DOG = 0, 1, 2
@@ -117,23 +118,42 @@ def test_the_command_prints_and_writes(devkit: Path, monkeypatch, capsys):
         return detector
 
     monkeypatch.setattr("train.evaluate.open_detector", open_perfect)
+    page = devkit / "out" / "m.html"
     path = devkit / "out" / "m.json"
     words = ["eval", "x/m.pt", "--data", str(devkit), "--nms", "0.5", "--group", "birds=bird", "--json", str(path)]
+    words += ["--report", str(page)]
     assert main(words) == 0
     printed = capsys.readouterr().out
     assert "| **mean** (2 classes) | 3 | **100.0** | 100.0 |" in printed
     assert "| **birds** (1 classes) | 1 | **100.0** | 100.0 |" in printed
     values = json.loads(path.read_text(), parse_constant=lambda name: pytest.fail(f"{name} is not JSON"))
     assert (values["model"], values["lists"], values["mean_ap"]) == ("m.pt", "val", 1.0)
+    assert page.read_text(encoding="utf-8").startswith("<!DOCTYPE html>")
     by_label = {row["label"]: row for row in values["classes"]}
-    assert by_label["cat"] == {"label": "cat", "objects": 2, "ap_area": 1.0, "ap_07": 1.0}
+    cat = {"label": "cat", "objects": 2, "ap_area": 1.0, "ap_07": 1.0, "coco_ap": pytest.approx(1.0)}
+    assert by_label["cat"] == cat
     assert by_label["sofa"]["ap_area"] is None
+    assert values["errors"] == {
+        "right": 3,
+        "localisation": 0,
+        "confusion": 0,
+        "duplicate": 0,
+        "background": 0,
+        "missed": 0,
+    }
+    assert values["coco_ap"]["large"] is None
+    assert "COCO AP 50:95, all sizes: 100.0 (3 objects)" in printed
+    assert "detections of score 0.500 or more: 3 right, 0 localisation, " in printed
 
 
 BAD = {
     "unknown class": (["--group", "pets=cat,unicorn"], "--group pets=cat,unicorn: no class called unicorn"),
     "group without classes": (["--group", "pets"], "--group pets: no class called"),
     "unknown list": (["--lists", "nope"], "nope.txt: no such list; there are val"),
+    "report of another kind": (["--report", "a.pdf"], "--report a.pdf: expected an .html file"),
+    "score below the lowest kept": (["--score", "0.001"], "--score 0.001: expected 0.01 to 1"),
+    "score above 1": (["--score", "30"], "--score 30.0: expected 0.01 to 1"),
+    "score of nothing": (["--score", "nan"], "--score nan: expected 0.01 to 1"),
     "missing model": ([], "x.pt: no such checkpoint"),
 }
 

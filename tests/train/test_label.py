@@ -105,3 +105,15 @@ def test_thresholds_out_of_order_are_refused(devkit: Path, capsys, doubt: str, t
     assert main([*words, "--doubt", doubt, "--threshold", threshold]) == 2
     assert "expected 0 < doubt <= threshold < 1" in capsys.readouterr().err
     assert not (devkit / "out").exists()
+
+
+def test_photos_of_one_name_are_refused_before_the_work(tmp_path: Path, capsys):
+    """Their XML files would be one."""
+    for folder in ("x", "y"):
+        write_photo(tmp_path / "voc", "a", [Thing("dog", (5, 5, 40, 40))])
+        (tmp_path / "data" / folder).mkdir(parents=True)
+        for path in ("JPEGImages/a.jpg", "Annotations/a.xml"):
+            (tmp_path / "voc" / path).rename(tmp_path / "data" / folder / Path(path).name)
+    words = ["--data", str(tmp_path / "data"), "--lists", "all", "--teacher", "none.pt", "--out", str(tmp_path / "out")]
+    assert main(["label", *words]) == 2
+    assert "2 photos are called a; a.xml there could mean any of them" in capsys.readouterr().err

@@ -15,7 +15,7 @@ from train.data.augment import AugmentConfig
 from train.data.loader import Batch, DetectionData, epoch_order, make_loader, read_image
 from train.data.voc import VocSample, load_voc
 from train.errors import TrainError
-from train.targets import assign
+from train.targets import assign, unique_anchors
 
 SPEC = ModelSpec(VOC_LABELS, (64, 48), (2, 3), ((20, 20), (40, 30)))
 
@@ -46,7 +46,7 @@ def test_workers_change_nothing(samples: list[VocSample], workers: int):
 def test_another_seed_or_epoch_shows_other_views(samples: list[VocSample], change: dict):
     # photo 0 alone, so that the order cannot be the difference
     views = [
-        DetectionData(samples, SPEC, AugmentConfig(), **({"seed": 3, "epoch": 1} | values)).view(0)
+        DetectionData(samples, SPEC, AugmentConfig(), **({"seed": 3, "epoch": 1} | values)).view(0)[0]
         for values in ({}, {}, change)
     ]
     np.testing.assert_array_equal(views[0].image_bgr, views[1].image_bgr)
@@ -55,7 +55,7 @@ def test_another_seed_or_epoch_shows_other_views(samples: list[VocSample], chang
 
 def test_repeats_of_a_photo_are_different_views(samples: list[VocSample]):
     data = DetectionData(samples, SPEC, AugmentConfig(), 0, 0)
-    assert not np.array_equal(data.view(0, draw=0).image_bgr, data.view(0, draw=1).image_bgr)
+    assert not np.array_equal(data.view(0, draw=0)[0].image_bgr, data.view(0, draw=1)[0].image_bgr)
 
 
 def test_loading_draws_nothing_from_the_global_generator(samples: list[VocSample]):
@@ -82,10 +82,35 @@ def test_a_batch_is_the_samples_stacked_in_order(samples: list[VocSample]):
         assert batch.labelled[row].tolist() == sample.labelled.tolist()
 
 
+def test_a_batch_holds_the_objects_of_its_photos_in_a_row(tmp_path: Path):
+    """Of the first photo two, of the second none, of the third one; `difficult` ones are left out."""
+    write_photo(tmp_path, "a", [Thing("cat", (4, 8, 40, 40)), Thing("dog", (50, 20, 90, 70), score=0.5)])
+    write_photo(tmp_path, "b", [Thing("cat", (10, 10, 50, 50), difficult=True)])
+    write_photo(tmp_path, "c", [Thing("bird", (28, 9, 68, 39), difficult=True), Thing("cow", (20, 0, 60, 72))])
+    write_list(tmp_path, "train", ["a", "b", "c"])
+    spec = ModelSpec(VOC_LABELS, (96, 72), (2, 3), ((20, 20), (40, 30)))
+    data = DetectionData(load_voc(tmp_path, ["train"], VOC_LABELS), spec, None, 0, 0)
+    (batch,) = make_loader(data, [(0, 0), (1, 0), (2, 0)], 3, 0)
+    boxes = np.float32([[4, 8, 40, 40], [50, 20, 90, 70], [20, 0, 60, 72]])
+    assert batch.object_photo_ids.tolist() == [0, 0, 2]
+    np.testing.assert_allclose(batch.object_boxes_xyxy, boxes, rtol=1e-6)
+    assert [VOC_LABELS[i] for i in batch.object_class_ids] == ["cat", "dog", "cow"]
+    assert batch.object_weights.tolist() == [1, 0.5, 1]
+    expected = [*unique_anchors(boxes[:2], spec), *unique_anchors(boxes[2:], spec)]
+    assert batch.object_anchor_ids.tolist() == expected
+    assert batch.near_ignored.any(dim=1).tolist() == [False, True, True]
+
+    (empty,) = make_loader(data, [(1, 0)], 1, 0)
+    shapes = {name: tuple(value.shape) for name, value in vars(empty).items() if name.startswith("object_")}
+    assert set(shapes.values()) == {(0,), (0, 4)}
+    for name in shapes:
+        assert getattr(empty, name).dtype == getattr(batch, name).dtype, name
+
+
 def test_the_plain_view_is_the_whole_photo_stretched(tmp_path: Path):
     write_photo(tmp_path, "a", [Thing("cat", (30, 20, 60, 50))], (120, 90), suffix=".png")
     write_list(tmp_path, "train", ["a"])
-    view = DetectionData(load_voc(tmp_path, ["train"], VOC_LABELS), SPEC, None, 0, 0).view(0)
+    view, _ = DetectionData(load_voc(tmp_path, ["train"], VOC_LABELS), SPEC, None, 0, 0).view(0)
     np.testing.assert_allclose(view.boxes_xyxy, [[16, 20 * 48 / 90, 32, 50 * 48 / 90]], rtol=1e-6)
     saturated = np.ptp(view.image_bgr.astype(int), axis=2) > 100
     ys, xs = np.nonzero(saturated)
@@ -138,3 +163,31 @@ def test_rare_classes_are_repeated_as_the_rule_says():
 def test_an_ignored_object_makes_no_photo_rare():
     photos = [_sample(0)] * 96 + [replace(_sample(1), ignore=np.array([True]))] * 4
     assert len(epoch_order(photos, 0.25, 0, 0)) == 100
+
+
+# -- mosaics --------------------------------------------------------------------------------------------------
+
+
+def test_a_mosaic_is_labelled_for_what_all_its_photos_are(samples: list[VocSample]):
+    """In the devkit every third photo lacks classes; the objects must come from four photos."""
+    config = AugmentConfig(mosaic=1.0, window=0.0, flip=0.0, colour=0.0)
+    whole = partial = 0
+    for draw in range(20):
+        view, labelled = DetectionData(samples, SPEC, config, seed=0, epoch=0).view(0, draw)
+        rng = np.random.default_rng((0, 0, 0, draw))
+        rng.random()
+        four = [samples[i] for i in (0, *rng.integers(len(samples), size=3))]
+        expected = [all(sample.labelled[c] for sample in four) for c in range(len(VOC_LABELS))]
+        assert labelled.tolist() == expected
+        assert view.class_ids.tolist() == [c for sample in four for c in sample.class_ids]
+        whole += labelled.all()
+        partial += not labelled.all()
+    assert whole
+    assert partial
+
+
+def test_a_mosaic_is_a_row_of_a_batch_like_others(samples: list[VocSample]):
+    data = DetectionData(samples, SPEC, AugmentConfig(mosaic=0.5), seed=0, epoch=0)
+    batches = list(make_loader(data, [(i, 0) for i in range(7)], 7, 0))
+    assert batches[0].images.shape == (7, 3, 48, 64)
+    _assert_same(batches, list(make_loader(data, [(i, 0) for i in range(7)], 7, 2)))

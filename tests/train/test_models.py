@@ -20,8 +20,8 @@ COUNTS = {
     "SqueezeNet 1.1": (lambda: SqueezeNet("1.1"), 1_235_496),
     "SqueezeNet 1.0": (lambda: SqueezeNet("1.0"), 1_248_424),
     "paper's SqueezeDet": (lambda: build_net("squeezedet", 9, 20), 3_139_809),
-    # the deploy prototxt's less conv10 (512 x 1000 + 1000), whose 1000 channels fire10 reads there instead of 512
-    "2017 SqueezeDet": (lambda: build_net("squeezedet-v1.0", 9, 20), 3_712_585 - 513_000 - 96 * (1000 - 512)),
+    "paper's SqueezeDet+": (lambda: build_net("squeezedet+", 9, 20), 7_726_817),
+    "2017 SqueezeDet": (lambda: build_net("squeezedet-2017", 9, 20), 3_712_585),
 }
 
 
@@ -30,11 +30,24 @@ def test_parameter_counts_are_the_published_ones(build, expected: int):
     assert _count(build()) == expected
 
 
+def test_squeezedet_plus_is_the_papers_code():
+    """Input, squeeze and expand channels as in nets/squeezeDetPlus.py; for KITTI (C=3) the model sizes of the paper."""
+    fires = [(96, 96, 64), (128, 96, 64), (128, 192, 128), (256, 192, 128), (256, 288, 192), (384, 288, 192)]
+    fires += [(384, 384, 256)] + [(512, 384, 256)] * 3
+    expected = 3 * 7**2 * 96 + 96 + 3**2 * 512 * 9 * (3 + 1 + 4) + 9 * (3 + 1 + 4)
+    for channels, squeeze, expand in fires:
+        expected += (channels + 1) * squeeze + (squeeze + 1) * expand + (9 * squeeze + 1) * expand
+    assert _count(build_net("squeezedet+", 9, 3)) == expected == 7_021_640
+    assert 4 * expected / 2**20 == pytest.approx(26.8, abs=0.05)
+    assert 4 * _count(build_net("squeezedet", 9, 3)) / 2**20 == pytest.approx(7.9, abs=0.05)
+
+
 GRIDS = {
     "1.1 at 416": ("squeezedet", (416, 416), (25, 25)),
     "1.1 at 320": ("squeezedet", (320, 320), (19, 19)),
     "1.1 wide": ("squeezedet", (320, 256), (15, 19)),
-    "2017 net at 416": ("squeezedet-v1.0", (416, 416), (23, 23)),
+    "SqueezeDet+ at 416": ("squeezedet+", (416, 416), (25, 25)),
+    "2017 net at 416": ("squeezedet-2017", (416, 416), (23, 23)),
     "ours at 320": ("sqdet", (320, 320), (19, 19)),
     "ours at 64": ("sqdet", (64, 64), (3, 3)),
 }
@@ -47,9 +60,10 @@ def test_grid_of_an_input_size(name: str, input_wh: tuple[int, int], grid_hw: tu
     assert net.training, "asking leaves the mode as it was"
 
 
-# pixels that the rule is off: the 2017 net's 7x7 conv1 looks 1.5 px further right and down than its anchors lie
+# pixels that the rule is off: a 7x7 conv1 looks 1.5 px further right and down than the anchors lie
 @pytest.mark.parametrize(
-    ("name", "inset", "off"), [("sqdet", 0, -0.5), ("squeezedet", 0, -0.5), ("squeezedet-v1.0", 1, 1.5)]
+    ("name", "inset", "off"),
+    [("sqdet", 0, -0.5), ("squeezedet", 0, -0.5), ("squeezedet+", 0, 1.5), ("squeezedet-2017", 1, 1.5)],
 )
 def test_anchors_lie_where_the_cells_look(name: str, inset: int, off: float):
     """The centre of the pixels that a cell depends on is the centre of its anchors.
@@ -153,7 +167,7 @@ def test_dropout_is_before_convdet_and_off_in_evaluation():
 
 
 def test_an_input_too_small_is_said():
-    net = build_net("squeezedet-v1.0", 1, 1)
+    net = build_net("squeezedet-2017", 1, 1)
     with pytest.raises(TrainError, match="an input of 48 x 64 px is too small for this net"):
         net.grid_hw((48, 64))
     assert net.training

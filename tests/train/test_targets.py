@@ -5,10 +5,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sqdet_cv.boxes import cxcywh_to_xyxy, decode_deltas, iou_matrix
+from sqdet_cv.boxes import cxcywh_to_xyxy, decode_deltas, iou_matrix, xyxy_to_cxcywh
 from sqdet_cv.spec import ModelSpec
 from tests.helpers import make_spec, random_boxes, slow_iou
-from train.targets import Targets, assign
+from train.targets import Targets, assign, unique_anchors
 
 SPEC = make_spec(grid_hw=(5, 7), anchors_wh=((12, 12), (20, 30), (60, 40)))
 GEOMETRIES = [pytest.param({}, id="paper"), pytest.param({"delta_order": "xyhw", "grid_transposed": True}, id="2017")]
@@ -90,6 +90,7 @@ def test_no_object_makes_every_anchor_a_negative():
         "class_ids": ("int64", (105,)),
         "positive_weight": ("float32", (105,)),
         "negative": ("bool", (105,)),
+        "near_ignored": ("bool", (105,)),
     }
 
 
@@ -121,4 +122,56 @@ def test_an_ignored_object_gets_no_anchor_and_makes_no_negative_near():
     assert not targets.positive_weight.any()
     iou = np.array([slow_iou(anchor, box) for anchor in cxcywh_to_xyxy(SPEC.anchors_cxcywh)])
     assert targets.negative.tolist() == (iou < 0.4).tolist()
+    assert targets.near_ignored.tolist() == (iou >= 0.4).tolist()
     assert 0 < (~targets.negative).sum() < len(iou)
+
+
+def test_only_ignored_objects_have_anchors_near_ignored():
+    boxes = cxcywh_to_xyxy(SPEC.anchors_cxcywh[[10, 52]])
+    targets = _assign(boxes, ignore=[False, True])
+    assert targets.near_ignored[52]
+    assert not targets.near_ignored[10]
+
+
+# -- the paper's assignment -----------------------------------------------------------------------------------
+
+
+def _slow_unique_anchors(boxes: np.ndarray, spec: ModelSpec) -> list[int]:
+    """imdb.read_batch: anchors from the best on; the first that is free and overlaps, else the nearest free one."""
+    anchors = spec.anchors_cxcywh
+    iou = iou_matrix(cxcywh_to_xyxy(anchors), boxes).tolist()
+    taken: list[int] = []
+    for j, box in enumerate(xyxy_to_cxcywh(boxes)):
+        for i in sorted(range(len(anchors)), key=lambda i: -iou[i][j]):
+            if iou[i][j] > 0 and i not in taken:
+                taken.append(i)
+                break
+        else:
+            distance = [sum((a - b) ** 2 for a, b in zip(anchor, box, strict=True)) for anchor in anchors]
+            taken.append(min((i for i in range(len(anchors)) if i not in taken), key=lambda i: distance[i]))
+    return taken
+
+
+@pytest.mark.parametrize("changes", GEOMETRIES)
+@given(seed=seeds, count=st.integers(0, 12))
+def test_unique_anchors_are_the_papers_code(changes: dict, seed: int, count: int):
+    """Small anchors and objects at the border: many that no anchor overlaps."""
+    spec = make_spec(grid_hw=(3, 5), anchors_wh=((6, 6), (9, 14)), **changes)
+    boxes = random_boxes(np.random.default_rng(seed), count, spec.input_wh, smallest=2)
+    boxes[::2, 2:] = boxes[::2, :2] + 3
+    anchor_ids = unique_anchors(boxes, spec)
+    assert anchor_ids.dtype == np.int64
+    assert anchor_ids.tolist() == _slow_unique_anchors(boxes, spec)
+    assert len(set(anchor_ids)) == count
+
+
+def test_earlier_objects_choose_first():
+    box = cxcywh_to_xyxy(SPEC.anchors_cxcywh[[52]])
+    assert unique_anchors(np.concatenate([box, box]), SPEC)[0] == 52
+    assert unique_anchors(np.concatenate([box + 2, box]), SPEC)[0] == 52
+
+
+def test_more_objects_than_anchors_share():
+    spec = make_spec(grid_hw=(1, 1))  # two anchors
+    anchor_ids = unique_anchors(np.tile(np.float32([[40, 20, 60, 44]]), (5, 1)), spec)
+    assert anchor_ids.tolist() == [0, 1, 0, 1, 0]

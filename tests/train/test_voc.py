@@ -35,6 +35,8 @@ def test_what_a_photo_says_is_read(devkit: Path):
 
 
 LABELLED = {
+    "commas": ("dog, bird", [True, False, True]),
+    "semicolons": ("dog;bird;", [True, False, True]),
     "VOC's own file": (None, [True, True, True]),
     "all": ("all", [True, True, True]),
     "two classes": ("dog  bird", [True, False, True]),
@@ -48,6 +50,40 @@ def test_labelled_classes(tmp_path: Path, text: str | None, expected: list[bool]
     path = tmp_path / "x.xml"
     path.write_text(annotation_xml([], text))
     assert read_annotation(path, Path("x.jpg"), LABELS).labelled.tolist() == expected
+
+
+NAMES_WITH_SPACES = {
+    "one": (["traffic light"], [True, False, False]),
+    "commas": (["traffic light, stop sign"], [True, True, False]),
+    "an element each": (["traffic light", "stop sign"], [True, True, False]),
+    "with one that has none": (["stop sign", "light"], [False, True, True]),
+    "spaces between": (["light stop"], [False, False, True]),
+}
+
+
+@pytest.mark.parametrize(("texts", "expected"), NAMES_WITH_SPACES.values(), ids=NAMES_WITH_SPACES)
+def test_labelled_classes_with_spaces_in_their_names(tmp_path: Path, texts: list[str], expected: list[bool]):
+    elements = "".join(f"<labelled>{text}</labelled>" for text in texts)
+    path = tmp_path / "x.xml"
+    path.write_text(f"<annotation><source>{elements}</source></annotation>")
+    labels = ("traffic light", "stop sign", "light")
+    assert read_annotation(path, Path("x.jpg"), labels).labelled.tolist() == expected
+
+
+SIZES = {
+    "said": ("<size><width>96</width><height> 72 </height><depth>3</depth></size>", (96, 72)),
+    "not there": ("", None),
+    "zeros": ("<size><width>0</width><height>0</height></size>", None),
+    "half": ("<size><width>96</width></size>", None),
+    "no number": ("<size><width>wide</width><height>72</height></size>", None),
+}
+
+
+@pytest.mark.parametrize(("text", "expected"), SIZES.values(), ids=SIZES)
+def test_the_photos_size_is_read_where_it_is_said(tmp_path: Path, text: str, expected: tuple[int, int] | None):
+    path = tmp_path / "x.xml"
+    path.write_text(annotation_xml([]).replace("</annotation>", f"{text}</annotation>"))
+    assert read_annotation(path, Path("x.jpg"), LABELS).size_wh == expected
 
 
 def test_annotations_stand_in_photo_by_photo(devkit: Path, tmp_path: Path):

@@ -1,4 +1,5 @@
 from .loader import DetectionData, make_loader
-from .voc import VocSample, load_voc
+from .sample import VocSample
+from .source import open_dataset
 
-__all__ = ["DetectionData", "VocSample", "load_voc", "make_loader"]
+__all__ = ["DetectionData", "VocSample", "make_loader", "open_dataset"]

@@ -1,55 +1,143 @@
-"""Random views of a photo; boxes follow. Every random number comes from the generator that is passed in."""
+"""Random views of a photo; boxes follow. Every random number comes from the generator that is passed in.
+
+A change with probability 0 draws no random number (but for the three that were here first), so that a new kind of
+change leaves the views of older configurations as they were.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-import cv2
 import numpy as np
 
-from sqdet_cv.boxes import clip_boxes
+from ..config import option
+from ..errors import TrainError
+from .geometry import View, cut, flip_horizontally, flip_vertically
+from .pixels import add_noise, blur_average, blur_gaussian, normalise_contrast, shift_colours
+
+PROBABILITIES = tuple(
+    "window flip colour flip_vertical rotate contrast blur_gaussian blur_average noise mosaic keep_visible".split()
+)
+MOSAIC_CENTRE = (0.35, 0.65)  # where the four photos of a mosaic meet, as a share of its width and height
 
 
 @dataclass(frozen=True)
 class AugmentConfig:
-    """What may happen to a training photo, and how often."""
+    """What may happen to a training photo, and how often. Lengths are in pixels at network size.
 
-    window: float = 0.8  # probability of a random window (zoom in, zoom out, shift, stretch); else the whole photo
-    window_size: tuple[float, float] = (0.45, 1.4)  # width of that window, as a share of the photo's
-    window_aspect: float = 1.33  # its aspect, relative to the photo's, lies between 1/this and this
-    keep_visible: float = 0.3  # an object that keeps less of its area than this becomes `ignore`
-    flip: float = 0.5  # probability of left-right
-    colour: float = 0.8  # probability of a change of hue, saturation and brightness
-    hue: float = 0.02  # largest shift, as a share of the colour circle
-    saturation: float = 0.5  # factor between 1 - this and 1 + this
-    brightness: float = 0.4  # factor between 1 - this and 1 + this
+    Raises:
+        TrainError: a value outside the range that its meaning gives.
+    """
 
+    window: float = option(0.8, "probability of a random window (zoom, shift, stretch); else the whole photo")
+    window_size: tuple[float, float] = option((0.45, 1.4), "smallest and largest width of that window, of the photo's")
+    window_aspect: float = option(1.33, "its aspect, relative to the photo's, lies between 1/this and this")
+    keep_visible: float = option(0.3, "an object that keeps less of its area than this is ignored")
+    flip: float = option(0.5, "probability of left-right")
+    colour: float = option(0.8, "probability of a change of hue, saturation and brightness")
+    hue: float = option(0.02, "largest shift, as a share of the colour circle")
+    saturation: float = option(0.5, "factor between 1 - this and 1 + this")
+    brightness: float = option(0.4, "factor between 1 - this and 1 + this")
+    flip_vertical: float = option(0.0, "probability of upside down")
+    rotate: float = option(0.0, "probability of a turn; the uncovered corners show the mean colour")
+    rotate_degrees: float = option(45.0, "largest turn to either side, at most 45")
+    rotate_tight: float = option(1.0, "a turned object's box: 0 around its box's corners, 1 around the ellipse in it")
+    contrast: float = option(0.0, "probability of contrast normalisation (distances from mid-grey times a factor)")
+    contrast_factor: tuple[float, float] = option((0.5, 1.5), "smallest and largest such factor")
+    blur_gaussian: float = option(0.0, "probability of a Gaussian blur")
+    blur_sigma: tuple[float, float] = option((0.3, 1.5), "smallest and largest standard deviation of it, in pixels")
+    blur_average: float = option(0.0, "probability of a blur by the mean of a square")
+    blur_side: int = option(5, "largest side of that square, in pixels, odd; the smallest is 3")
+    noise: float = option(0.0, "probability of Gaussian noise, its own for each pixel and channel")
+    noise_sigma: float = option(13.0, "largest standard deviation of it, in grey levels of 255")
+    mosaic: float = option(0.0, "probability of four photos in one; the other three are drawn from the data set")
 
-@dataclass(frozen=True, eq=False)
-class View:
-    """A photo at network size with its objects; as VocSample, boxes in pixels of `image_bgr`."""
+    def __post_init__(self) -> None:
+        for name in PROBABILITIES:
+            self._check(name, 0 <= getattr(self, name) <= 1, "0 to 1")
+        for name in ("window_size", "contrast_factor", "blur_sigma"):
+            low, high = getattr(self, name)
+            self._check(name, 0 < low <= high, "two numbers, 0 < LOW <= HIGH")
+        self._check("window_aspect", self.window_aspect >= 1, "1 or more")
+        self._check("rotate_degrees", 0 <= self.rotate_degrees <= 45, "0 to 45")
+        self._check("rotate_tight", 0 <= self.rotate_tight <= 1, "0 to 1")
+        self._check("blur_side", self.blur_side >= 3 and self.blur_side % 2 == 1, "an odd number of 3 or more")
+        self._check("noise_sigma", self.noise_sigma >= 0, "0 or more")
 
-    image_bgr: np.ndarray
-    boxes_xyxy: np.ndarray
-    class_ids: np.ndarray
-    ignore: np.ndarray
-    weights: np.ndarray
+    def _check(self, name: str, valid: bool, expected: str) -> None:
+        if not valid:
+            raise TrainError(f"--augment.{name.replace('_', '-')} {getattr(self, name)}: expected {expected}")
 
 
 def random_view(
     view: View, size_wh: tuple[int, int], fill_bgr: tuple[float, ...], config: AugmentConfig, rng: np.random.Generator
 ) -> View:
     """An augmented copy of `view` at size_wh; where the window leaves the photo, `fill_bgr` shows."""
+    return _change_pixels(_place(view, size_wh, fill_bgr, config, rng), config, rng)
+
+
+def random_mosaic(
+    views: Sequence[View],
+    size_wh: tuple[int, int],
+    fill_bgr: tuple[float, ...],
+    config: AugmentConfig,
+    rng: np.random.Generator,
+) -> View:
+    """Four photos in a picture of size_wh, each a random view of its own, that meet at a random point (YOLOv4, arXiv
+    2004.10934). The changes of pixels are those of the whole picture."""
+    width, height = size_wh
+    x, y = (round(side * rng.uniform(*MOSAIC_CENTRE)) for side in size_wh)
+    image_bgr = np.empty((height, width, 3), np.uint8)
+    tiles = []
+    corners_xyxy = ((0, 0, x, y), (x, 0, width, y), (0, y, x, height), (x, y, width, height))
+    for view, (x1, y1, x2, y2) in zip(views, corners_xyxy, strict=True):
+        tile = _place(view, (x2 - x1, y2 - y1), fill_bgr, config, rng)
+        image_bgr[y1:y2, x1:x2] = tile.image_bgr
+        tiles.append(replace(tile, boxes_xyxy=tile.boxes_xyxy + np.float32([x1, y1, x1, y1])))
+    objects = {
+        name: np.concatenate([getattr(tile, name) for tile in tiles])
+        for name in ("boxes_xyxy", "class_ids", "ignore", "weights")
+    }
+    return _change_pixels(View(image_bgr, **objects), config, rng)
+
+
+def happens(probability: float, rng: np.random.Generator) -> bool:
+    """True that often. Draws nothing for 0: see the top of this file."""
+    return probability > 0 and rng.random() < probability
+
+
+def _place(
+    view: View, size_wh: tuple[int, int], fill_bgr: tuple[float, ...], config: AugmentConfig, rng: np.random.Generator
+) -> View:
     height, width = view.image_bgr.shape[:2]
     window = (0.0, 0.0, float(width), float(height))
     if rng.random() < config.window:
         window = _random_window(view, config, rng)
-    view = _cut(view, window, size_wh, fill_bgr, config.keep_visible)
+    degrees = 0.0
+    if happens(config.rotate, rng):
+        degrees = rng.uniform(-config.rotate_degrees, config.rotate_degrees)
+    view = cut(view, window, size_wh, fill_bgr, config.keep_visible, degrees, config.rotate_tight)
     if rng.random() < config.flip:
         view = flip_horizontally(view)
-    if rng.random() < config.colour:
-        view = replace(view, image_bgr=_shift_colours(view.image_bgr, config, rng))
+    if happens(config.flip_vertical, rng):
+        view = flip_vertically(view)
     return view
+
+
+def _change_pixels(view: View, config: AugmentConfig, rng: np.random.Generator) -> View:
+    image_bgr = view.image_bgr
+    if rng.random() < config.colour:
+        image_bgr = shift_colours(image_bgr, config.hue, config.saturation, config.brightness, rng)
+    if happens(config.contrast, rng):
+        image_bgr = normalise_contrast(image_bgr, config.contrast_factor, rng)
+    if happens(config.blur_gaussian, rng):
+        image_bgr = blur_gaussian(image_bgr, config.blur_sigma, rng)
+    if happens(config.blur_average, rng):
+        image_bgr = blur_average(image_bgr, config.blur_side, rng)
+    if happens(config.noise, rng):  # last: a camera's noise is not blurred by its lens
+        image_bgr = add_noise(image_bgr, config.noise_sigma, rng)
+    return replace(view, image_bgr=image_bgr)
 
 
 def _random_window(view: View, config: AugmentConfig, rng: np.random.Generator) -> tuple[float, float, float, float]:
@@ -67,49 +155,3 @@ def _random_window(view: View, config: AugmentConfig, rng: np.random.Generator) 
         x += min(0, (x1 + x2) / 2 - x) + max(0, (x1 + x2) / 2 - (x + w))
         y += min(0, (y1 + y2) / 2 - y) + max(0, (y1 + y2) / 2 - (y + h))
     return x, y, w, h
-
-
-def _cut(
-    view: View,
-    window_xywh: tuple[float, float, float, float],
-    size_wh: tuple[int, int],
-    fill_bgr: tuple[float, ...],
-    keep_visible: float,
-) -> View:
-    x, y, w, h = window_xywh
-    sx, sy = size_wh[0] / w, size_wh[1] / h
-    # cv2 speaks of pixel centres, boxes of pixel borders: half a pixel apart before and after scaling
-    matrix = np.array([[sx, 0, (0.5 - x) * sx - 0.5], [0, sy, (0.5 - y) * sy - 0.5]])
-    image = cv2.warpAffine(
-        view.image_bgr, matrix, size_wh, flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT, borderValue=fill_bgr
-    )
-    whole = (view.boxes_xyxy - np.float32([x, y, x, y])) * np.float32([sx, sy, sx, sy])
-    boxes = clip_boxes(whole, size_wh)
-    area = lambda b: (b[:, 2] - b[:, 0]) * (b[:, 3] - b[:, 1])  # noqa: E731
-    visible = area(boxes) / np.maximum(area(whole), 1e-6)
-    seen = (boxes[:, 2:] - boxes[:, :2]).min(axis=1, initial=np.inf) >= 1  # at least a pixel is left
-    return View(
-        image,
-        boxes[seen],
-        view.class_ids[seen],
-        (view.ignore | (visible < keep_visible))[seen],
-        view.weights[seen],
-    )
-
-
-def flip_horizontally(view: View) -> View:
-    width = view.image_bgr.shape[1]
-    boxes = view.boxes_xyxy[:, [2, 1, 0, 3]] * np.float32([-1, 1, -1, 1]) + np.float32([width, 0, width, 0])
-    return replace(view, image_bgr=view.image_bgr[:, ::-1], boxes_xyxy=boxes)
-
-
-def _shift_colours(image_bgr: np.ndarray, config: AugmentConfig, rng: np.random.Generator) -> np.ndarray:
-    hue, saturation, value = cv2.split(cv2.cvtColor(image_bgr, cv2.COLOR_BGR2HSV))
-    shift = rng.uniform(-config.hue, config.hue) * 180  # OpenCV's hue counts to 180
-    saturate = 1 + rng.uniform(-config.saturation, config.saturation)
-    brighten = 1 + rng.uniform(-config.brightness, config.brightness)
-    levels = np.arange(256)
-    hue = cv2.LUT(hue, ((levels + shift) % 180).astype(np.uint8))
-    saturation = cv2.LUT(saturation, np.clip(levels * saturate, 0, 255).astype(np.uint8))
-    value = cv2.LUT(value, np.clip(levels * brighten, 0, 255).astype(np.uint8))
-    return cv2.cvtColor(cv2.merge([hue, saturation, value]), cv2.COLOR_HSV2BGR)

@@ -3,8 +3,8 @@ number of worker processes changes nothing and a resumed run sees what it would 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
@@ -15,14 +15,20 @@ from sqdet_cv.preprocess import images_to_blob, resize_to_input
 from sqdet_cv.spec import ModelSpec
 
 from ..errors import TrainError
-from ..targets import assign
-from .augment import AugmentConfig, View, random_view
-from .voc import VocSample
+from ..targets import assign, unique_anchors
+from .augment import AugmentConfig, happens, random_mosaic, random_view
+from .geometry import View
+from .sample import VocSample
 
 
 @dataclass
 class Batch:
-    """N photos: images (N, 3, H, W) float32 and the `Targets` fields stacked, with `labelled` (N, C) bool."""
+    """N photos: images (N, 3, H, W) float32 and the `Targets` fields stacked, with `labelled` (N, C) bool.
+
+    Beside the targets of each anchor stand the M objects themselves, those of all photos in a row, without `ignore`
+    ones: object_photo_ids (M,) int64 is the photo's place in the batch, object_anchor_ids (M,) int64 is
+    `targets.unique_anchors`.
+    """
 
     images: torch.Tensor
     boxes_xyxy: torch.Tensor
@@ -30,7 +36,13 @@ class Batch:
     class_ids: torch.Tensor
     positive_weight: torch.Tensor
     negative: torch.Tensor
+    near_ignored: torch.Tensor
     labelled: torch.Tensor
+    object_photo_ids: torch.Tensor
+    object_boxes_xyxy: torch.Tensor
+    object_class_ids: torch.Tensor
+    object_weights: torch.Tensor
+    object_anchor_ids: torch.Tensor
 
     def to(self, device: torch.device) -> Batch:
         return Batch(**{name: tensor.to(device, non_blocking=True) for name, tensor in vars(self).items()})
@@ -55,24 +67,46 @@ class DetectionData(Dataset):
     def __len__(self) -> int:
         return len(self.samples)
 
-    def view(self, index: int, draw: int = 0) -> View:
-        """The picture and boxes that the network is shown; `draw` tells repeats of a photo in an epoch apart."""
-        sample, size_wh = self.samples[index], self.spec.input_wh
-        image = read_image(sample.image_path)
-        whole = View(image, sample.boxes_xyxy, sample.class_ids, sample.ignore, sample.weights)
-        if self.augment is not None:
-            rng = np.random.default_rng((self.seed, self.epoch, index, draw))
-            return random_view(whole, size_wh, self.spec.mean_bgr, self.augment, rng)
-        factors = np.tile(np.float32(size_wh) / np.float32(image.shape[1::-1]), 2)
-        resized = resize_to_input(image, size_wh)
-        return View(resized, sample.boxes_xyxy * factors, sample.class_ids, sample.ignore, sample.weights)
+    def view(self, index: int, draw: int = 0) -> tuple[View, np.ndarray]:
+        """The picture and boxes that the network is shown, and `labelled` (C,) bool as in VocSample: of a mosaic the
+        classes boxed completely in all four photos. `draw` tells repeats of a photo in an epoch apart."""
+        sample, size_wh, config = self.samples[index], self.spec.input_wh, self.augment
+        if config is None:
+            whole = _whole(sample)
+            factors = np.tile(np.float32(size_wh) / np.float32(whole.image_bgr.shape[1::-1]), 2)
+            resized = resize_to_input(whole.image_bgr, size_wh)
+            return replace(whole, image_bgr=resized, boxes_xyxy=whole.boxes_xyxy * factors), sample.labelled
+        rng = np.random.default_rng((self.seed, self.epoch, index, draw))
+        if happens(config.mosaic, rng):
+            four = [sample] + [self.samples[i] for i in rng.integers(len(self.samples), size=3)]
+            view = random_mosaic([_whole(one) for one in four], size_wh, self.spec.mean_bgr, config, rng)
+            return view, np.logical_and.reduce([one.labelled for one in four])
+        return random_view(_whole(sample), size_wh, self.spec.mean_bgr, config, rng), sample.labelled
 
-    def __getitem__(self, key: tuple[int, int]) -> dict[str, np.ndarray]:
+    def __getitem__(self, key: tuple[int, int]) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
+        """What can be stacked, and the objects, whose number differs from photo to photo."""
         index, draw = key
-        view = self.view(index, draw)
+        view, labelled = self.view(index, draw)
         targets = assign(view.boxes_xyxy, view.class_ids, view.ignore, view.weights, self.spec)
         image = images_to_blob([view.image_bgr], self.spec)[0]
-        return {"images": image, "labelled": self.samples[index].labelled} | vars(targets)
+        return {"images": image, "labelled": labelled} | vars(targets), real_objects(view, self.spec)
+
+
+def _whole(sample: VocSample) -> View:
+    image_bgr = read_image(sample.image_path)
+    return View(image_bgr, sample.boxes_xyxy, sample.class_ids, sample.ignore, sample.weights)
+
+
+def real_objects(view: View, spec: ModelSpec) -> dict[str, np.ndarray]:
+    """The objects that are to be found, as the `object_` fields of a `Batch` (but for the photo's place in it)."""
+    real = ~view.ignore
+    boxes_xyxy = view.boxes_xyxy[real]
+    return {
+        "object_boxes_xyxy": boxes_xyxy,
+        "object_class_ids": view.class_ids[real],
+        "object_weights": view.weights[real],
+        "object_anchor_ids": unique_anchors(boxes_xyxy, spec),
+    }
 
 
 def epoch_order(samples: Sequence[VocSample], balance: float, seed: int, epoch: int) -> list[tuple[int, int]]:
@@ -100,20 +134,33 @@ def make_loader(
     data: DetectionData, order: Sequence[tuple[int, int]], batch_size: int, workers: int
 ) -> Iterator[Batch]:
     """Batches of `order`, in order; the last, incomplete one too."""
+    return ordered_batches(data, order, batch_size, workers, collate)
+
+
+def ordered_batches(
+    data: Dataset, order: Sequence, batch_size: int, workers: int, collate: Callable | None = None
+) -> DataLoader:
+    """Batches of `data[key]` for the keys of `order`. It draws nothing from PyTorch's global generator."""
     return DataLoader(
         data,
         batch_size,
         sampler=order,
         num_workers=workers,
-        collate_fn=_collate,
+        collate_fn=collate,
         worker_init_fn=_init_worker,
         # Without its own generator it draws a seed from the global one, and a resumed run's dropout goes other ways.
         generator=torch.Generator(),
     )
 
 
-def _collate(rows: list[dict[str, np.ndarray]]) -> Batch:
-    return Batch(**{name: torch.from_numpy(np.stack([row[name] for row in rows])) for name in rows[0]})
+def collate(rows: Sequence[tuple[dict[str, np.ndarray], dict[str, np.ndarray]]]) -> Batch:
+    """Rows of `DetectionData` to a batch."""
+    photos, objects = zip(*rows)
+    counts = [len(item["object_class_ids"]) for item in objects]
+    fields = {name: np.stack([photo[name] for photo in photos]) for name in photos[0]}
+    fields |= {name: np.concatenate([item[name] for item in objects]) for name in objects[0]}
+    fields["object_photo_ids"] = np.repeat(np.arange(len(rows)), counts)
+    return Batch(**{name: torch.from_numpy(value) for name, value in fields.items()})
 
 
 def _init_worker(_: int) -> None:

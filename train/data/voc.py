@@ -4,34 +4,10 @@ from __future__ import annotations
 
 import xml.etree.ElementTree as ET
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-
 from ..errors import TrainError
-
-
-@dataclass(frozen=True, eq=False)
-class VocSample:
-    """One photo and what is known about it.
-
-    Attributes:
-        image_path: the photo.
-        boxes_xyxy: (n, 4) float32, continuous pixel coordinates (VOC's 1-based inclusive corners moved by one).
-        class_ids: (n,) int64.
-        ignore: (n,) bool: `difficult` objects: neither right nor wrong to find.
-        weights: (n,) float32 in (0, 1]: 1, or the score that a teacher gave (`<score>` in the XML).
-        labelled: (C,) bool: classes boxed completely in this photo. Of the others nothing is known, but
-            those boxes of them that are there are right.
-    """
-
-    image_path: Path
-    boxes_xyxy: np.ndarray
-    class_ids: np.ndarray
-    ignore: np.ndarray
-    weights: np.ndarray
-    labelled: np.ndarray
+from .sample import Row, VocSample, make_sample
 
 
 def load_voc(
@@ -83,7 +59,11 @@ def _read_list(root: Path, name: str) -> list[str]:
 
 
 def read_annotation(xml_path: Path, image_path: Path, labels: Sequence[str]) -> VocSample:
-    """One XML file. A file without `source/labelled` is VOC's own: every class is boxed."""
+    """One XML file.
+
+    A file without `source/labelled` is VOC's own: every class is boxed. The text of that element, or of several, is
+    "all", a class name, or a list of them: with commas or semicolons if there are any, else with spaces.
+    """
     ids = {label: i for i, label in enumerate(labels)}
     try:
         tree = ET.parse(xml_path).getroot()
@@ -92,9 +72,8 @@ def read_annotation(xml_path: Path, image_path: Path, labels: Sequence[str]) -> 
     except ET.ParseError as error:
         raise TrainError(f"{xml_path}: not XML: {error}") from None
 
-    labelled_text = tree.findtext("source/labelled")
-    known = set(labels) if labelled_text is None or labelled_text.strip() == "all" else set(labelled_text.split())
-    boxes, class_ids, ignore, weights = [], [], [], []
+    known = _labelled_names(tree, labels)
+    rows = []
     for item in tree.iter("object"):
         name = item.findtext("name", "").strip()
         if name not in ids:
@@ -107,15 +86,27 @@ def read_annotation(xml_path: Path, image_path: Path, labels: Sequence[str]) -> 
             raise TrainError(f"{xml_path}: a {name} whose bndbox, score or difficult is not a number") from None
         if not (xmax >= xmin and ymax >= ymin and 0 < weight <= 1):
             raise TrainError(f"{xml_path}: a {name} with corners {xmin, ymin, xmax, ymax} and score {weight}")
-        boxes.append((xmin - 1, ymin - 1, xmax, ymax))
-        class_ids.append(ids[name])
-        ignore.append(difficult != 0)
-        weights.append(weight)
-    return VocSample(
-        image_path,
-        np.asarray(boxes, np.float32).reshape(-1, 4),
-        np.asarray(class_ids, np.int64),
-        np.asarray(ignore, bool),
-        np.asarray(weights, np.float32),
-        np.asarray([label in known for label in labels]),
-    )
+        rows.append(Row((xmin - 1, ymin - 1, xmax, ymax), ids[name], difficult != 0, weight))
+    return make_sample(image_path, rows, [label in known for label in labels], _photo_size(tree))
+
+
+def _labelled_names(tree: ET.Element, labels: Sequence[str]) -> set[str]:
+    texts = [(element.text or "").strip() for element in tree.findall("source/labelled")]
+    if not texts or "all" in texts:
+        return set(labels)
+    names: set[str] = set()
+    for text in texts:
+        if text in labels:  # one name may hold spaces
+            names.add(text)
+        elif "," in text or ";" in text:
+            names.update(name.strip() for name in text.replace(";", ",").split(","))
+        else:
+            names.update(text.split())
+    return names
+
+
+def _photo_size(tree: ET.Element) -> tuple[int, int] | None:
+    """Some tools leave `size` out, or write 0."""
+    texts = [tree.findtext(f"size/{key}", "").strip() for key in ("width", "height")]
+    width, height = (int(text) if text.isdecimal() else 0 for text in texts)
+    return (width, height) if width and height else None

@@ -1,3 +1,27 @@
-from .ours import DetectionLoss, LossConfig
+"""The losses that `python -m train fit --loss NAME` knows."""
 
-__all__ = ["DetectionLoss", "LossConfig"]
+from __future__ import annotations
+
+from .base import PARTS, Loss
+from .gsoc import GsocConfig, GsocLoss
+from .ours import OursConfig, OursLoss
+from .paper import PaperConfig, PaperLoss
+
+# name: (class, its config, where it comes from). FitConfig has a field of the same name for each config.
+LOSSES: dict[str, tuple[type[Loss], type, str]] = {
+    "ours": (OursLoss, OursConfig, "the paper's four terms, each better conditioned"),
+    "gsoc": (GsocLoss, GsocConfig, "the Caffe layer SqueezeDetLoss of the 2017 project, its forward"),
+    "paper": (PaperLoss, PaperConfig, "SqueezeDet, arXiv 1612.01051, as its authors' TensorFlow code computes it"),
+}
+
+__all__ = [
+    "LOSSES",
+    "PARTS",
+    "GsocConfig",
+    "GsocLoss",
+    "Loss",
+    "OursConfig",
+    "OursLoss",
+    "PaperConfig",
+    "PaperLoss",
+]

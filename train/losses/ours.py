@@ -6,26 +6,27 @@ from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
-from torch import nn
 
+from ..config import option
 from ..data.loader import Batch
 from ..models.squeezedet import RawOutput
-from ..torch_boxes import decode, elementwise_iou
+from ..torch_boxes import decode, elementwise_iou, to_xywh
+from .base import Loss, labelled_share
 
 
 @dataclass(frozen=True)
-class LossConfig:
+class OursConfig:
     """Weights of the four terms."""
 
-    box: float = 2.0  # smooth L1 on the deltas of responsible anchors
-    confidence_positive: float = 1.0  # confidence of responsible anchors towards their IoU
-    confidence_negative: float = 0.75  # confidence of the other anchors towards 0
-    classes: float = 1.0  # cross-entropy over the classes
-    smoothing: float = 0.05  # label smoothing of that cross-entropy
-    box_beta: float = 0.2  # where smooth L1 turns from square to linear, in delta units
+    box: float = option(2.0, "smooth L1 on the deltas of responsible anchors")
+    confidence_positive: float = option(1.0, "confidence of responsible anchors towards their IoU")
+    confidence_negative: float = option(0.75, "confidence of the other anchors towards 0")
+    classes: float = option(1.0, "cross-entropy over the classes")
+    smoothing: float = option(0.05, "label smoothing of that cross-entropy")
+    box_beta: float = option(0.2, "where smooth L1 turns from square to linear, in delta units")
 
 
-class DetectionLoss(nn.Module):
+class OursLoss(Loss):
     """Weighted mean over the batch's responsible anchors of four parts: box, confidence+, confidence-, class.
 
     What differs from the paper, and why:
@@ -41,13 +42,7 @@ class DetectionLoss(nn.Module):
     labelled class has no negative part at all.
     """
 
-    def __init__(self, config: LossConfig, anchors_cxcywh: torch.Tensor, size_delta_cap: float) -> None:
-        super().__init__()
-        self.config, self.size_delta_cap = config, size_delta_cap
-        self.register_buffer("anchors_cxcywh", anchors_cxcywh)
-
     def forward(self, raw: RawOutput, batch: Batch) -> dict[str, torch.Tensor]:
-        """Named parts, each a scalar with its weight applied; the loss is their sum."""
         parts = {
             "box": self.config.box * self.loss_box(raw, batch),
             "conf_pos": self.config.confidence_positive * self.loss_confidence_positive(raw, batch),
@@ -67,15 +62,14 @@ class DetectionLoss(nn.Module):
     def loss_confidence_positive(self, raw: RawOutput, batch: Batch) -> torch.Tensor:
         positive = batch.positive_weight > 0
         with torch.no_grad():
-            predicted_xyxy = decode(raw.deltas, self.anchors_cxcywh, self.size_delta_cap)[positive]
+            deltas_xywh = to_xywh(raw.deltas, self.spec.delta_order)
+            predicted_xyxy = decode(deltas_xywh, self.anchors_cxcywh, self.spec.size_delta_cap)[positive]
             iou = elementwise_iou(predicted_xyxy, batch.boxes_xyxy[positive])
         each = F.binary_cross_entropy_with_logits(raw.confidence_logits[positive], iou, reduction="none")
         return (each * batch.positive_weight[positive]).sum()
 
     def loss_confidence_negative(self, raw: RawOutput, batch: Batch) -> torch.Tensor:
-        with torch.no_grad():
-            labelled = batch.labelled[:, None, :].to(raw.class_logits.dtype)
-            share = (raw.class_logits.softmax(dim=2) * labelled).sum(dim=2)
+        share = labelled_share(raw, batch)
         # Where all classes are labelled the share is 1 and this is -log(1 - p), written so that it stays finite.
         confidence = raw.confidence_logits.sigmoid()
         partly = -torch.log1p(-(confidence * share).clamp(max=1 - 1e-6))

@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from ..errors import TrainError
-from .fire import Fire
+from .fire import Fire, activation
 from .squeezenet import SqueezeNetFeatures
 
 
@@ -18,16 +18,18 @@ class NetConfig:
     """The shape of a SqueezeDet; saved in every checkpoint."""
 
     backbone: str = "1.1"  # SqueezeNet version: "1.0" or "1.1"
+    squeeze_factor: int = 1  # the backbone's squeeze channels, times this: 6 in SqueezeDet+ (ratio 0.75, not 0.125)
     head_fires: tuple[tuple[int, int, int], ...] = ((96, 384, 384), (96, 384, 384))  # squeeze, expand1x1, expand3x3
     head_norm: bool = False  # BatchNorm in the head's Fires
     convdet_kernel: int = 3  # 1 or 3
     convdet_padding: int = 1  # 0 with kernel 3 cuts a ring of cells off: the 2017 net (416 px, 23 x 23 cells)
+    conv10_channels: int = 0  # the classifier's last layer kept between features and head: 1000 in the 2017 net
     leaky_slope: float = 0.0  # 0: ReLU
     dropout: float = 0.5  # before ConvDet
 
 
-# name: (config, where it comes from)
-NETS: dict[str, tuple[NetConfig, str]] = {
+# name: (config, where it comes from, the input width and height it was made for)
+NETS: dict[str, tuple[NetConfig, str, tuple[int, int]]] = {
     "sqdet": (
         NetConfig(
             head_fires=((96, 160, 160), (96, 160, 160)),
@@ -37,11 +39,18 @@ NETS: dict[str, tuple[NetConfig, str]] = {
             dropout=0.0,
         ),
         "ours: narrow Fires with BatchNorm and a 1x1 ConvDet, 1.2 M parameters at K=9, C=20",
+        (320, 320),
     ),
-    "squeezedet": (NetConfig(), "the paper's SqueezeDet (v1.1 layout)"),
-    "squeezedet-v1.0": (
-        NetConfig(backbone="1.0", convdet_padding=0, leaky_slope=0.01),
-        "the 2017 project's layout (v1.0, LeakyReLU, unpadded ConvDet) without its conv10 between fire9 and fire10",
+    "squeezedet": (NetConfig(), "the paper's SqueezeDet (v1.1 layout)", (1242, 375)),
+    "squeezedet+": (
+        NetConfig(backbone="1.0", squeeze_factor=6, head_fires=((384, 256, 256), (384, 256, 256))),
+        "the paper's wider SqueezeDet+ (v1.0 layout; BichenWuUCB/squeezeDet, nets/squeezeDetPlus.py)",
+        (1242, 375),
+    ),
+    "squeezedet-2017": (
+        NetConfig(backbone="1.0", conv10_channels=1000, convdet_padding=0, leaky_slope=0.01),
+        "the 2017 OpenCV project's SqueezeDet_deploy.prototxt (v1.0 layout, conv10 kept, LeakyReLU)",
+        (416, 416),
     ),
 }
 
@@ -71,9 +80,14 @@ class SqueezeDet(nn.Module):
     def __init__(self, config: NetConfig, num_shapes: int, num_classes: int) -> None:
         super().__init__()
         self.config, self.num_shapes, self.num_classes = config, num_shapes, num_classes
-        self.features = SqueezeNetFeatures(config.backbone, config.leaky_slope)
-        self.head = nn.Sequential()
+        self.features = SqueezeNetFeatures(config.backbone, config.leaky_slope, config.squeeze_factor)
         channels = self.features.out_channels
+        if config.conv10_channels:
+            self.conv10 = nn.Sequential(nn.Conv2d(channels, config.conv10_channels, 1), activation(config.leaky_slope))
+            channels = config.conv10_channels
+        else:
+            self.conv10 = nn.Identity()
+        self.head = nn.Sequential()
         for i, widths in enumerate(config.head_fires):
             fire = Fire(channels, *widths, norm=config.head_norm, leaky_slope=config.leaky_slope)
             channels = fire.out_channels
@@ -97,7 +111,7 @@ class SqueezeDet(nn.Module):
         nn.init.constant_(self.convdet.bias[first : first + self.num_shapes], -4.6)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        return self.convdet(self.dropout(self.head(self.features(x))))
+        return self.convdet(self.dropout(self.head(self.conv10(self.features(x)))))
 
     def split(self, output: torch.Tensor) -> RawOutput:
         """The grid of `forward` as one row per anchor, in the spec's anchor order."""

@@ -47,7 +47,7 @@ class SqueezeNetFeatures(nn.Sequential):
 
     out_channels = 512
 
-    def __init__(self, version: str = "1.1", leaky_slope: float = 0.0) -> None:
+    def __init__(self, version: str = "1.1", leaky_slope: float = 0.0, squeeze_factor: int = 1) -> None:
         if version not in LAYOUTS:
             raise ValueError(f"SqueezeNet version {version!r}, expected one of {', '.join(LAYOUTS)}")
         layout = LAYOUTS[version]
@@ -58,7 +58,8 @@ class SqueezeNetFeatures(nn.Sequential):
         pools = 0
         for name in ("conv1", *FIRES):
             if name in FIRES:
-                fire = Fire(channels, *FIRES[name], leaky_slope=leaky_slope)
+                squeeze, *expands = FIRES[name]
+                fire = Fire(channels, squeeze * squeeze_factor, *expands, leaky_slope=leaky_slope)
                 channels = fire.out_channels
                 self.add_module(name, fire)
             if name in layout.pool_after:
@@ -82,3 +83,22 @@ class SqueezeNet(nn.Module):
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         x = self.dropout(self.features(x))
         return self.pool10(self.relu_conv10(self.conv10(x))).flatten(1)
+
+
+PIXEL_DEVIATION = 64  # of photos' values (0-255) about the mean, roughly
+
+
+def draw_weights(net: SqueezeNet) -> None:
+    """A start for training from scratch. Variance 2 / fan-in and no bias (He et al., arXiv 1502.01852), so that the
+    signal neither dies nor grows on its way through the ReLUs, but conv1 takes out the deviation of the pixels, and
+    conv10 has the 2017 definition's standard deviation of 0.01 and a bias of 1. The softmax does not see that bias;
+    it keeps the scores away from 0, below which the ReLU after conv10 lets no gradient through: without it nets lose
+    a class, or all, for good in their first steps."""
+    for layer in net.modules():
+        if isinstance(layer, nn.Conv2d):
+            nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")
+            nn.init.zeros_(layer.bias)
+    with torch.no_grad():
+        net.features.conv1.weight /= PIXEL_DEVIATION
+    nn.init.normal_(net.conv10.weight, std=0.01)
+    nn.init.constant_(net.conv10.bias, 1.0)

@@ -1,0 +1,75 @@
+"""Runs a written Caffe pair in cv2.dnn against the net in PyTorch."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+
+from sqdet_cv.boxes import clip_boxes, decode_deltas
+from sqdet_cv.caffe_file import read_caffe
+from sqdet_cv.preprocess import images_to_blob
+from sqdet_cv.spec import ModelSpec
+from train.models.squeezedet import SqueezeDet
+
+from .check import Tolerance, compare, sample_pictures
+from .errors import ExportError
+
+
+def check_caffe(
+    prototxt: bytes,
+    caffemodel: bytes,
+    name: str,
+    net: SqueezeDet,
+    spec: ModelSpec,
+    written_spec: ModelSpec,
+    crop: int,
+    tolerance: Tolerance,
+) -> tuple[float, float]:
+    """As `check.check_detector`, for the three last layers of the 2017 net.
+
+    Args:
+        spec: the geometry of `net`; written_spec: that of the file, another one after `--infer-bbox`.
+    """
+    opencv_net = read_caffe(prototxt, caffemodel, name)
+    rows, columns = spec.grid_hw
+
+    def run(blob: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        opencv_net.setInput(blob)
+        parts, (class_scores,), (confidence,) = opencv_net.forwardAndRetrieve(["slice", "softmax", "sigmoid"])
+        boxes = decode_deltas(parts[2].reshape(1, -1, 4), written_spec)
+        scores = class_scores * confidence.reshape(1, -1, 1)
+        if written_spec.grid_transposed != spec.grid_transposed:
+            by_column = [array.reshape(columns, rows, spec.num_shapes, -1) for array in (boxes, scores)]
+            boxes, scores = (array.transpose(1, 0, 2, 3).reshape(1, spec.num_anchors, -1) for array in by_column)
+        return boxes, scores
+
+    return compare(name, run, net, spec, crop, tolerance)
+
+
+def check_detection_output(
+    prototxt: bytes, caffemodel: bytes, name: str, spec: ModelSpec, tolerance: Tolerance
+) -> None:
+    """Every row that DetectionOutput gives must be an anchor's box and score as our own code computes them.
+
+    The tensors that go into it are checked by `check_caffe`. Which boxes are suppressed is not compared: with scores
+    that are all but equal, as an untrained net gives, that is a matter of the last bit.
+
+    Raises:
+        ExportError: a row is none of them.
+    """
+    opencv_net = read_caffe(prototxt, caffemodel, name)
+    for image in images_to_blob(sample_pictures(), spec):
+        opencv_net.setInput(image[None])
+        (rows,), (scores,), parts = opencv_net.forwardAndRetrieve(["detection_out", "scores", "slice"])
+        boxes = clip_boxes(decode_deltas(parts[2].reshape(-1, 4), spec), spec.input_wh)
+        to_input = np.tile(np.float32(spec.input_wh), 2)
+        for _, class_id, score, *corners in rows.reshape(-1, 7):
+            if score == 0:  # an unused row
+                continue
+            score_errors = np.abs(scores[0, :, int(class_id)] - score)
+            box_errors = np.abs(boxes - corners * to_input).max(axis=1)
+            if not ((score_errors <= tolerance.scores) & (box_errors <= tolerance.boxes)).any():
+                raise ExportError(
+                    f"{name}: OpenCV {cv2.__version__} detects class {int(class_id)} with score {score:.4f} at "
+                    f"{np.round(corners * to_input, 2)}, where no anchor is; nothing was written"
+                )

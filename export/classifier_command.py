@@ -1,0 +1,141 @@
+"""`python -m export classifier`: a SqueezeNet's weights to a classifier for cv2.dnn, with its spec beside it."""
+
+from __future__ import annotations
+
+import argparse
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+from torch import nn
+
+from sqdet_cv.caffe_file import read_caffe
+from sqdet_cv.classifier_spec import ClassifierSpec
+from sqdet_cv.files import write_bytes_atomically
+from sqdet_cv.model_file import read_onnx
+from train.checkpoint import classifier_from_checkpoint, is_classifier_checkpoint
+from train.classifier_weights import CROP, SQUARE, center_crop_spec, squeezenet_from_weights
+from train.models.squeezenet import LAYOUTS, SqueezeNet
+
+from . import caffe_model, onnx_model
+from .caffe_classifier import OUTPUT as PREDICTIONS
+from .caffe_classifier import classifier_net
+from .caffe_proto import to_text
+from .check import check_classifier
+from .class_names import read_class_names
+from .errors import ExportError
+from .graph import trace
+from .onnx_model import PROBABILITIES, classifier_model
+from .options import size_wh
+
+
+@dataclass
+class Exported:
+    """A classifier in a file format, not yet written.
+
+    Attributes:
+        files: suffix to content.
+        opencv_net: the same, read by OpenCV.
+        output: the layer of it that gives the probabilities.
+    """
+
+    files: dict[str, bytes]
+    opencv_net: cv2.dnn.Net
+    output: str
+
+    def probabilities(self, blob: np.ndarray) -> np.ndarray:
+        """OpenCV's, for a (1, 3, height, width) blob."""
+        self.opencv_net.setInput(blob)
+        return self.opencv_net.forward(self.output)
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "weights",
+        help="a checkpoint of `train classify` (.pt), an ImageNet archive (.npz, Caffe names) or a SqueezeNet's "
+        "state_dict (.pt)",
+    )
+    parser.add_argument(
+        "--out",
+        required=True,
+        help="file to write, NAME.onnx or NAME.caffemodel (with NAME.prototxt); NAME.json goes beside",
+    )
+    parser.add_argument(
+        "--labels",
+        metavar="FILE",
+        help='class names, one a line: "goldfish" or "n01443537 goldfish" (default: those of the checkpoint)',
+    )
+    parser.add_argument("--version", choices=sorted(LAYOUTS), help="refuse weights of another (default: take either)")
+    parser.add_argument(
+        "--size",
+        type=size_wh,
+        metavar="WxH",
+        help=f"input size, e.g. 416 or 320x240 (default: the checkpoint's, or {CROP})",
+    )
+    parser.add_argument(
+        "--stretch",
+        action="store_true",
+        help=f"stretch the whole picture to the input, as the 2017 sample does at 416 (default: squeeze it to a square "
+        f"{SQUARE}/{CROP} as large and take the middle)",
+    )
+    parser.add_argument("--half", action="store_true", help="round the weights to float16: half the bytes")
+
+
+def run(args: argparse.Namespace) -> None:
+    out = Path(args.out)
+    if out.suffix not in FORMATS:
+        raise ExportError(f"--out {out}: expected a name that ends in {_suffixes()}")
+    net, version, trained = _read_weights(args)
+    if args.half:
+        net = net.half().float()  # computes with what the file will hold
+    spec = _choose_spec(args, net.conv10.out_channels, trained)
+    exported = FORMATS[out.suffix](str(out), net, spec, args.half)
+    error = check_classifier(str(out), exported.probabilities, net, spec)
+    for suffix, content in exported.files.items():
+        write_bytes_atomically(out.with_suffix(suffix), content)
+    spec.save(out.with_suffix(".json"))
+    print(
+        f"{out}: {out.stat().st_size / 1e6:.2f} MB, SqueezeNet {version}, {spec.num_classes} classes; OpenCV "
+        f"agrees with PyTorch to {error:.1e} in probabilities"
+    )
+
+
+def _read_weights(args: argparse.Namespace) -> tuple[SqueezeNet, str, ClassifierSpec | None]:
+    """The net, its version, and what a checkpoint says of labels and input."""
+    if not is_classifier_checkpoint(args.weights):
+        return *squeezenet_from_weights(args.weights, args.version), None
+    net, version, trained = classifier_from_checkpoint(args.weights)
+    if args.version not in (None, version):
+        raise ExportError(f"{args.weights}: the weights of SqueezeNet {version}, not {args.version}")
+    return net, version, trained
+
+
+def _choose_spec(args: argparse.Namespace, classes: int, trained: ClassifierSpec | None) -> ClassifierSpec:
+    """The options, and for those not given what the checkpoint says."""
+    if args.labels is None and trained is None:
+        raise ExportError(f"{args.weights}: holds no class names; give them by --labels FILE")
+    labels = trained.labels if args.labels is None else read_class_names(args.labels, classes)
+    input_wh = args.size or (trained.input_wh if trained else (CROP, CROP))
+    return ClassifierSpec(labels, input_wh) if args.stretch else center_crop_spec(labels, input_wh)
+
+
+def export_onnx(name: str, net: nn.Module, spec: ClassifierSpec, half: bool) -> Exported:
+    """As `sqdet_cv.Classifier` reads it."""
+    content = classifier_model(trace(net, onnx_model.INPUT), spec, half=half).SerializeToString()
+    return Exported({".onnx": content}, read_onnx(content, name), PROBABILITIES)
+
+
+def export_caffe(name: str, net: nn.Module, spec: ClassifierSpec, half: bool) -> Exported:
+    """For OpenCV 4 and the 2017 module's sample image_classification.cpp, unchanged."""
+    message = classifier_net(trace(net, caffe_model.INPUT), spec.input_wh, half)
+    prototxt, caffemodel = to_text(message).encode(), message.SerializeToString()
+    files = {".caffemodel": caffemodel, ".prototxt": prototxt}
+    return Exported(files, read_caffe(prototxt, caffemodel, name), PREDICTIONS)
+
+
+FORMATS = {".onnx": export_onnx, ".caffemodel": export_caffe}
+
+
+def _suffixes() -> str:
+    return " or ".join(FORMATS)

@@ -1,0 +1,106 @@
+"""Runs what was written: the int8 file in cv2.dnn, layer by layer, against the arithmetic it stands for.
+
+A comparison of final outputs would have to be loose. Runtimes sum in different orders, so a value near the middle
+between two steps falls on either; twenty layers later many values differ, by as much as quantisation itself costs, and
+a wrong padding or bias could hide there. Therefore:
+
+1. A probe, the same model with every convolution's stored output as a further output, runs in OpenCV. Each layer is
+   computed in float64 integers from what OpenCV gave for the layer's inputs, and must agree to one step, nearly
+   everywhere exactly.
+2. The grid computed from the last stored tensor must give the file's own scores and boxes, as closely as a float file.
+   This also shows that file and probe compute the same.
+3. The difference to the float net is what quantisation costs in a few pictures. It is measured, not judged.
+"""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import cv2
+import numpy as np
+import onnx
+import torch
+from onnx import TensorProto, helper
+from torch import Tensor
+
+from sqdet_cv.model_file import read_onnx
+from sqdet_cv.spec import ModelSpec
+
+from .check import GridNet, Tolerance, check_detector
+from .errors import ExportError
+from .int8 import stored
+from .int8_net import Int8Net
+from .onnx_model import INPUT
+
+MOVED_SHARE = 1e-3  # of a layer's values may fall on the next step; the most seen in OpenCV 4.10, 4.14, 5.1 is 3e-4
+ANY = Tolerance(scores=math.inf, boxes=math.inf)
+
+
+def check_int8(
+    path: Path, net: GridNet, int8_net: Int8Net, spec: ModelSpec, head: str, crop: int
+) -> tuple[float, float]:
+    """The largest difference to the float net in scores and in boxes (input pixels) over all anchors of a few pictures.
+
+    Raises:
+        ExportError: a layer or the head does not compute what `int8_net` does.
+    """
+    check_detector(path, LayerByLayer(path, int8_net), spec, head, crop)
+    return check_detector(path, net, spec, head, crop, ANY)
+
+
+class LayerByLayer:
+    """As Int8Net, but each layer starts from what OpenCV gave for its inputs, and is compared with OpenCV's output."""
+
+    def __init__(self, path: Path, int8_net: Int8Net) -> None:
+        self.path, self.int8_net = path, int8_net
+        self.split = int8_net.split
+        self.probe, self.outputs = _probe(path, int8_net)
+
+    def __call__(self, x: Tensor) -> Tensor:
+        return torch.cat([self._one(image[None]) for image in x])
+
+    def _one(self, x: Tensor) -> Tensor:
+        self.probe.setInput(x.numpy())
+        names = list(self.outputs.values())
+        given = dict(zip(self.outputs, self.probe.forward(names)))
+
+        def compare(name: str, tensor: Tensor) -> Tensor:
+            expected = self.int8_net.round(name, tensor)
+            if name not in given:
+                return expected
+            self._compare(name, given[name], expected.numpy())
+            return torch.from_numpy(given[name]).double()
+
+        return self.int8_net.run(x, compare)
+
+    def _compare(self, name: str, given: np.ndarray, expected: np.ndarray) -> None:
+        if given.shape != expected.shape:
+            raise ExportError(f"{self.path}: OpenCV gives {name} the shape {given.shape}, expected {expected.shape}")
+        steps = np.rint(np.abs(given - expected) / self.int8_net.quantisers[name].scale)
+        moved, allowed = np.count_nonzero(steps), 1 + int(MOVED_SHARE * steps.size)  # a tiny layer may have its one
+        if not (steps.max() <= 1 and moved <= allowed):  # NaN fails too
+            raise ExportError(
+                f"{self.path}: OpenCV {cv2.__version__} differs in {name} by up to {steps.max():g} steps (allowed "
+                f"1), in {moved} of {steps.size} values (allowed {allowed}); nothing was written"
+            )
+
+
+def _probe(path: Path, int8_net: Int8Net) -> tuple[cv2.dnn.Net, dict[str, str]]:
+    """The file's network with further outputs: tensor name -> name of the output with its real values.
+
+    Not the input: OpenCV 5 rounds it differently when it is also an output.
+    """
+    model = onnx.load(path)
+    names = {stored(name): name for name in int8_net.quantisers}
+    outputs = {}
+    for node in list(model.graph.node):
+        if node.op_type != "QuantizeLinear" or node.input[0] == INPUT:
+            continue
+        (code,) = node.output
+        name = names[code]
+        outputs[name] = f"{name}.probe"
+        model.graph.node.append(helper.make_node("DequantizeLinear", [code, *node.input[1:]], [outputs[name]]))
+        model.graph.output.append(helper.make_tensor_value_info(outputs[name], TensorProto.FLOAT, None))
+    model = onnx.shape_inference.infer_shapes(model)  # OpenCV wants the shapes of outputs
+    return read_onnx(model.SerializeToString(), f"{path} with probes"), outputs

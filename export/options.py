@@ -1,0 +1,49 @@
+"""What the exports of a detector have in common: the options, and the net and spec that they ask for."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+
+from sqdet_cv.spec import ModelSpec
+from train.checkpoint import net_from_checkpoint
+from train.models.squeezedet import SqueezeDet
+
+from .errors import ExportError
+
+
+def add_common_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("checkpoint", help="a checkpoint of `python -m train fit`")
+    parser.add_argument(
+        "--size", type=size_wh, metavar="WxH", help="input size, e.g. 416 or 640x384 (default: as trained)"
+    )
+    parser.add_argument("--crop", type=int, help="rings of grid cells to cut off: 1 turns 25 x 25 into 23 x 23")
+    parser.add_argument("--half", action="store_true", help="store the weights as float16: half the bytes")
+
+
+def size_wh(text: str) -> tuple[int, int]:
+    """416 -> (416, 416), 640x384 -> (640, 384)"""
+    width, _, height = text.lower().partition("x")
+    try:
+        pair = int(width), int(height or width)
+    except ValueError:
+        pair = (0, 0)
+    if min(pair) < 32:
+        raise argparse.ArgumentTypeError(f"{text!r}: expected a side like 416, or WIDTHxHEIGHT, of at least 32 pixels")
+    return pair
+
+
+def load(checkpoint: str, input_wh: tuple[int, int] | None) -> tuple[SqueezeDet, ModelSpec]:
+    """The net of a checkpoint and its spec at the input size, its own if None; nothing cropped yet."""
+    net, spec = net_from_checkpoint(checkpoint)
+    if input_wh:
+        spec = spec.resized(input_wh, net.grid_hw(input_wh))
+    return net, spec
+
+
+def cropped(spec: ModelSpec, rings: int) -> ModelSpec:
+    """The spec of the same net with rings of cells cut off its grid."""
+    rows, columns = (cells - 2 * rings for cells in spec.grid_hw)
+    if rings < 0 or min(rows, columns) < 1:
+        raise ExportError(f"--crop {rings}: the grid of {spec.grid_hw[0]} x {spec.grid_hw[1]} cells leaves none")
+    return dataclasses.replace(spec, grid_hw=(rows, columns), grid_inset=spec.grid_inset + rings)

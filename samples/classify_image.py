@@ -1,0 +1,69 @@
+"""What a picture shows, by SqueezeNet: python classify_image.py --model squeezenet.onnx cat.jpg
+
+The model comes from an archive of ImageNet weights and a list of the class names:
+    python -m export classifier WEIGHTS.npz --labels NAMES.txt --out squeezenet.onnx
+"""
+
+import argparse
+import sys
+from pathlib import Path
+
+import cv2
+
+from sqdet_cv import Classification, Classifier, SqdetError
+from sqdet_cv.outputs import plan_outputs, write_picture
+from sqdet_cv.sources import find_sources, read_picture
+
+FONT = cv2.FONT_HERSHEY_SIMPLEX
+
+
+def main(argv: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    # one line instead of argparse's whole usage
+    parser.error = lambda message: parser.exit(2, f"classify_image: {message} (--help says more)\n")
+    parser.add_argument("pictures", nargs="+", metavar="PICTURE", help="picture, folder or glob")
+    parser.add_argument("--model", required=True, help="exported .onnx with its .json beside it")
+    parser.add_argument("--top", type=int, default=5, help="classes a picture (default: 5)")
+    parser.add_argument("--out", type=Path, metavar="DIR", help="write annotated pictures here")
+    arguments = parser.parse_args(argv)
+    try:
+        classify(arguments.pictures, Classifier(arguments.model), arguments.top, arguments.out)
+    except (SqdetError, OSError) as error:
+        print(f"classify_image: {error}", file=sys.stderr)
+        return 2
+    return 0
+
+
+def classify(pictures: list[str], classifier: Classifier, top: int, folder: Path | None) -> None:
+    sources = find_sources(pictures)
+    for source in sources:
+        if not source.is_still:
+            raise SqdetError(f"{source}: not a picture; expected pictures, folders of them or globs")
+    outputs = plan_outputs(sources, folder) if folder else [None] * len(sources)
+    for source, output in zip(sources, outputs):
+        image_bgr = read_picture(source.address)
+        found = classifier(image_bgr, top)
+        print(source)
+        for one in found:
+            print(f"  {one.score:.4f} {one.label}")
+        if output is not None:
+            write_picture(output, write_classes(image_bgr, found))
+
+
+def write_classes(image_bgr, found: list[Classification]):
+    """A copy of the picture with a line of text a class, at most as wide as the picture."""
+    image = image_bgr.copy()
+    lines = [f"{one.score:.2f} {one.label}" for one in found]
+    height, width = image.shape[:2]
+    widest = max(cv2.getTextSize(line, FONT, 1, 1)[0][0] for line in lines)
+    scale = min(max(0.4, height / 500), 0.95 * width / (widest + 20))
+    stroke = max(1, round(1.5 * scale))
+    for i, line in enumerate(lines):
+        corner = (round(10 * scale), round((i + 1) * 32 * scale))
+        for color, thickness in (((0, 0, 0), stroke + 2), ((255, 255, 255), stroke)):  # a dark rim is readable anywhere
+            cv2.putText(image, line, corner, FONT, scale, color, thickness, cv2.LINE_AA)
+    return image
+
+
+if __name__ == "__main__":
+    sys.exit(main())

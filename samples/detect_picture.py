@@ -1,0 +1,29 @@
+"""Objects in a picture: python detect_picture.py PICTURE OUT, for instance cat.jpg found.jpg"""
+
+import sys
+from pathlib import Path
+
+from sqdet_cv import Detector, SqdetError, draw
+from sqdet_cv.outputs import write_picture
+from sqdet_cv.sources import read_picture
+
+
+def main(arguments: list[str]) -> int:
+    if len(arguments) != 2:
+        print("usage: python detect_picture.py PICTURE OUT", file=sys.stderr)
+        return 2
+    picture, out = arguments
+    try:
+        image_bgr = read_picture(picture)
+        found = Detector()(image_bgr)
+        write_picture(Path(out), draw(image_bgr, found))
+    except (SqdetError, OSError) as error:
+        print(f"detect_picture: {error}", file=sys.stderr)
+        return 2
+    for one in found:
+        print(f"{one.label} {one.score:.2f}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,92 @@
+"""A picture in, the classes it most probably shows out."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import NamedTuple
+
+import cv2
+import numpy as np
+
+from .classifier_spec import ClassifierSpec
+from .errors import ModelFileError, SqdetError
+from .first_forward import start_network
+from .model_file import load_model
+from .preprocess import check_image, classifier_blob
+
+OUTPUT = "probabilities"  # of the files that `python -m export classifier` writes
+
+
+class Classification(NamedTuple):
+    """One answer: label, class id, score in [0, 1] (the softmax probability)."""
+
+    label: str
+    class_id: int
+    score: float
+
+
+class Classifier:
+    """Runs a classifier in cv2.dnn. Not thread-safe: a network holds its last input, so give each thread its own.
+
+    Args:
+        model: an exported `NAME.onnx` with `NAME.json` beside it, or a packed `NAME.sqdet`.
+        backend: as for `Detector`.
+
+    Attributes:
+        spec: the model's `ClassifierSpec` (labels, input size, preprocessing).
+        backend: the `Backend` in use.
+
+    Raises:
+        ModelFileError: a file is missing, damaged, or contradicts its spec.
+        BackendError: this OpenCV lacks the backend, or computed elsewhere when it was asked for it.
+
+    >>> classifier = Classifier("squeezenet.onnx")             # doctest: +SKIP
+    >>> for found in classifier(cv2.imread("cat.jpg")):        # doctest: +SKIP
+    ...     print(found.label, found.score)
+    """
+
+    def __init__(self, model: str | Path, backend: str = "auto") -> None:
+        self._net, self.spec = load_model(model, ClassifierSpec)
+        if OUTPUT not in self._net.getUnconnectedOutLayersNames():
+            outputs = ", ".join(self._net.getUnconnectedOutLayersNames())
+            raise ModelFileError(f"{model}: its outputs are {outputs}; expected {OUTPUT}")
+        self._start(str(model), backend)
+
+    def __call__(self, image_bgr: np.ndarray, top: int = 5) -> list[Classification]:
+        """The `top` most probable classes of one picture, best first; all of them where there are fewer.
+
+        Args:
+            image_bgr: (H, W, 3) uint8, as cv2.imread gives it; any size of at least one pixel.
+            top: how many, at least 1.
+
+        Raises:
+            SqdetError: not such an array, or not such a number.
+        """
+        if isinstance(top, bool) or not isinstance(top, int | np.integer) or top < 1:
+            raise SqdetError(f"top is {top!r}, expected a whole number from 1")
+        scores = self.probabilities(image_bgr)
+        best = np.argsort(-scores, kind="stable")[:top]
+        return [Classification(self.spec.labels[i], int(i), float(scores[i])) for i in best]
+
+    def probabilities(self, image_bgr: np.ndarray) -> np.ndarray:
+        """The probability of every class in one picture, (C,) float32 that sum to 1. Raises SqdetError as a call."""
+        check_image(image_bgr)
+        return self._forward(classifier_blob(image_bgr, self.spec))[0]
+
+    def _forward(self, blob: np.ndarray) -> np.ndarray:
+        self._net.setInput(blob)
+        return self._net.forward(OUTPUT)
+
+    def _start(self, name: str, backend: str) -> None:
+        """The first forward shows whether network and spec belong together, before any picture is lost."""
+        width, height = self.spec.input_wh
+        blob = np.zeros((1, 3, height, width), np.float32)
+        try:
+            self.backend, output = start_network(self._net, backend, lambda: self._forward(blob))
+        except cv2.error as error:
+            reason = " ".join(str(error.err or error).split())
+            raise ModelFileError(f"{name}: OpenCV cannot run it at {width} x {height} pixels: {reason}") from None
+        if output.shape != (1, self.spec.num_classes):
+            raise ModelFileError(
+                f"{name}: output {OUTPUT} has shape {output.shape}, but its spec has {self.spec.num_classes} labels"
+            )

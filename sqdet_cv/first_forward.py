@@ -1,0 +1,63 @@
+"""A network's start: the backend is set, and the first forward pass shows whether it really computes there."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable
+from functools import cache
+from typing import TypeVar
+
+import cv2
+
+from .backends import CPU, Backend, choose_backend, expects_cuda
+from .computed_on import require_computed_on
+from .errors import BackendError
+from .opencv_log import captured_log
+from .quiet import quiet_opencv
+
+Outputs = TypeVar("Outputs")
+
+
+def start_network(net: cv2.dnn.Net, backend_name: str, forward: Callable[[], Outputs]) -> tuple[Backend, Outputs]:
+    """Sets a backend on a network and runs its first forward pass there.
+
+    Args:
+        backend_name: of `sqdet_cv.backends`, or "auto": CUDA where it is and works, else OpenCV's own on the CPU. Where
+            CUDA could be expected a warning, once a process, says why it is the CPU. `auto` tries nothing else: no
+            OpenCV with the others has been at hand to check their results.
+        forward: sets an input of the right size and runs the network.
+
+    Returns:
+        the backend in use, and what `forward` returned.
+
+    Raises:
+        BackendError: the backend is unknown, missing, fails, or left the work to the CPU.
+        cv2.error: the network does not run on the CPU either.
+    """
+    if backend_name == "auto":
+        try:
+            return start_network(net, "cuda", forward)
+        except BackendError as error:
+            if expects_cuda():
+                _warn_once(f"computing on the CPU: {error}")
+        return start_network(net, "opencv", forward)
+    backend = choose_backend(backend_name)
+    if backend is CPU:
+        with quiet_opencv():  # 5.x says of every target that its engine has none; on the CPU that is no news
+            CPU.apply(net)
+            return CPU, forward()
+    with captured_log() as log:
+        try:
+            backend.apply(net)
+            outputs = forward()
+            dump = net.dump()
+        except cv2.error as error:
+            reason = " ".join(str(error.err or error).split())
+            raise BackendError(f"backend {backend.name!r} fails at the first forward: {reason}") from None
+    require_computed_on(backend, dump, log)
+    return backend, outputs
+
+
+@cache
+def _warn_once(message: str) -> None:
+    warnings.warn(message, stacklevel=2)

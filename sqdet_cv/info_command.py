@@ -1,0 +1,69 @@
+"""`sqdet info`: versions, what this OpenCV can compute with, and the model inside the package."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import platform
+from importlib import resources
+
+import cv2
+import numpy as np
+
+from . import __version__
+from .backends import BACKENDS
+from .detector import Detector
+from .model_file import EMBEDDED
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Runs the command; `arguments.json`: as JSON instead of lines for people."""
+    facts = collect()
+    print(json.dumps(facts, indent=1) if arguments.json else as_text(facts))
+    return 0
+
+
+def collect() -> dict[str, object]:
+    """What the command says, as JSON's types. Starts the embedded model, to see what `auto` really uses."""
+    detector = Detector(backend="auto")
+    backends = [
+        {
+            "name": backend.name,
+            "constants": backend.constants,
+            "available": backend.available(),
+            "needs": backend.needs(),
+        }
+        for backend in BACKENDS
+    ]
+    return {
+        "sqdet": __version__,
+        "python": platform.python_version(),
+        "numpy": np.__version__,
+        "opencv": cv2.__version__,
+        "auto": detector.backend.name,
+        "backends": backends,
+        "model": {
+            "name": EMBEDDED,
+            "bytes": len((resources.files("sqdet_cv") / "models" / EMBEDDED).read_bytes()),
+            "input_wh": list(detector.spec.input_wh),
+            "labels": list(detector.spec.labels),
+        },
+    }
+
+
+def as_text(facts: dict[str, object]) -> str:
+    """The facts of `collect` as lines, without a newline at the end."""
+    model = facts["model"]
+    width, height = model["input_wh"]
+    lines = [
+        f"sqdet {facts['sqdet']}, Python {facts['python']}, numpy {facts['numpy']}, OpenCV {facts['opencv']}",
+        f"backends (auto uses {facts['auto']}):",
+    ]
+    for backend in facts["backends"]:
+        answer = f"yes, {backend['constants']}" if backend["available"] else f"no, it needs {backend['needs']}"
+        lines.append(f"  {backend['name']:<13}{answer}")
+    lines.append(
+        f"model: {model['name']}, {model['bytes'] / 1e6:.2f} MB, input {width} x {height}, "
+        f"{len(model['labels'])} classes: {', '.join(model['labels'])}"
+    )
+    return "\n".join(lines)

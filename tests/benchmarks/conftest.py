@@ -1,0 +1,12 @@
+"""The forms of the graph and the loader need PyTorch; without it their tests are not collected."""
+
+from __future__ import annotations
+
+import importlib.util
+
+if importlib.util.find_spec("torch") is None:
+    collect_ignore = ["test_graph_forms.py", "test_loader.py"]
+else:
+    import torch
+
+    torch.set_num_threads(1)  # the nets are tiny, and results then do not depend on the machine's cores

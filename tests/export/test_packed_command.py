@@ -1,0 +1,83 @@
+"""`python -m export packed`: what it writes runs, and what it refuses."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from export.__main__ import main
+from sqdet_cv import Classifier, Detector, ModelFileError, cli
+from tests.colours import CLASSIFIER, DETECTOR, red_and_blue_picture
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The models of `tests.colours` in the current folder."""
+    for path in (DETECTOR, CLASSIFIER):
+        for suffix in (".onnx", ".json"):
+            shutil.copy(path.with_suffix(suffix), tmp_path)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def names(*suffixes: str) -> list[str]:
+    return sorted(path.name for path in Path().iterdir() if path.suffix in suffixes)
+
+
+def test_packed_detector_finds_the_same(capsys):
+    assert main(["packed", "detector.onnx"]) == 0
+    (line,) = capsys.readouterr().out.splitlines()
+    assert (
+        line.startswith(f"detector.sqdet: {Path('detector.sqdet').stat().st_size} bytes, ") and "with its spec" in line
+    )
+    found, expected = (Detector(f"detector{suffix}")(red_and_blue_picture()) for suffix in (".sqdet", ".onnx"))
+    assert len(found) == 2 and found.labels == expected.labels
+    np.testing.assert_array_equal(found.boxes_xyxy, expected.boxes_xyxy)
+
+
+def test_packed_classifier_says_the_same():
+    assert main(["packed", "classifier.onnx", "--out", "deep/c.sqdet"]) == 0
+    picture = red_and_blue_picture()
+    assert Classifier("deep/c.sqdet")(picture) == Classifier("classifier.onnx")(picture)
+
+
+def test_there_and_back():
+    assert main(["packed", "detector.onnx"]) == 0
+    assert cli.main(["unpack", "detector.sqdet", "--out", "back.onnx"]) == 0
+    for suffix in (".onnx", ".json"):
+        assert Path(f"back{suffix}").read_bytes() == Path(f"detector{suffix}").read_bytes()
+
+
+def test_a_foreign_model_packs_and_only_unpacks(capsys):
+    Path("detector.json").unlink()
+    assert main(["packed", "detector.onnx"]) == 0
+    assert "without a spec" in capsys.readouterr().out
+    with pytest.raises(ModelFileError, match="detector.sqdet: packed without a model spec"):
+        Detector("detector.sqdet")
+    assert cli.main(["unpack", "detector.sqdet", "--out", "back.onnx"]) == 0
+    assert Path("back.onnx").read_bytes() == Path("detector.onnx").read_bytes() and not Path("back.json").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        pytest.param(["missing.onnx"], "missing.onnx: no such file", id="missing"),
+        pytest.param(["detector.json"], "detector.json: expected an .onnx file", id="other suffix"),
+        pytest.param(["detector.onnx", "--out", "x.zip"], "--out x.zip: expected a name that ends in .sqdet", id="out"),
+        pytest.param(["no.onnx"], "no.onnx: not an ONNX file", id="no ONNX"),
+        pytest.param(["odd.onnx"], "odd.json: the JSON is not a model spec", id="another JSON"),
+        pytest.param(["bytes.onnx"], "bytes.json: 'utf-8' codec can't decode", id="no text"),
+    ],
+)
+def test_bad_input_is_one_line_and_writes_nothing(capsys, arguments, said):
+    Path("no.onnx").write_text("hello")
+    for name, content in (("odd", b"{}"), ("bytes", b"\xff")):
+        shutil.copy("detector.onnx", f"{name}.onnx")
+        Path(f"{name}.json").write_bytes(content)
+    assert main(["packed", *arguments]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith(f"error: {said}")
+    assert names(".sqdet", ".zip") == []

@@ -1,0 +1,60 @@
+"""`sqdet info`: what it says is what is there."""
+
+import json
+import platform
+import warnings
+
+import cv2
+import numpy as np
+import pytest
+
+from sqdet_cv import ModelSpec, __version__, cli
+from sqdet_cv.backends import BACKENDS
+from tests.released import MODEL
+
+
+@pytest.fixture
+def plain_build(monkeypatch):
+    monkeypatch.setattr(cv2.dnn, "getAvailableTargets", lambda backend_id: [0] if backend_id == 3 else [])
+
+
+def test_json(plain_build, capsys):
+    assert cli.main(["info", "--json"]) == 0
+    facts = json.loads(capsys.readouterr().out)
+    assert [facts[key] for key in ("sqdet", "python", "numpy", "opencv")] == [
+        *(__version__, platform.python_version(), np.__version__, cv2.__version__)
+    ]
+    assert facts["auto"] == "opencv"
+    assert [backend["name"] for backend in facts["backends"]] == [backend.name for backend in BACKENDS]
+    assert [backend["name"] for backend in facts["backends"] if backend["available"]] == ["opencv"]
+    assert all((backend["needs"] is None) == backend["available"] for backend in facts["backends"])
+    spec = ModelSpec.load(MODEL.with_suffix(".json"))
+    assert facts["model"] == {
+        "name": MODEL.name,
+        "bytes": MODEL.stat().st_size,
+        "input_wh": list(spec.input_wh),
+        "labels": list(spec.labels),
+    }
+
+
+def test_lines_for_people(plain_build, capsys):
+    assert cli.main(["info"]) == 0
+    first, head, *backends, model = capsys.readouterr().out.splitlines()
+    assert first == f"sqdet {__version__}, Python {platform.python_version()}, numpy {np.__version__}, " + (
+        f"OpenCV {cv2.__version__}"
+    )
+    assert head == "backends (auto uses opencv):"
+    answers = dict(line.split(maxsplit=1) for line in backends)
+    assert list(answers) == [backend.name for backend in BACKENDS]
+    assert answers.pop("opencv") == "yes, DNN_BACKEND_OPENCV + DNN_TARGET_CPU"
+    assert all(answer.startswith("no, it needs ") for answer in answers.values())
+    assert "NVIDIA GPU" in answers["cuda"]
+    assert model.startswith(f"model: {MODEL.name}, ") and "input 320 x 320, 20 classes: aeroplane, " in model
+
+
+def test_a_warning_is_one_line(plain_build, monkeypatch, capsys):
+    monkeypatch.setattr("sqdet_cv.first_forward.expects_cuda", lambda: True)
+    monkeypatch.setattr("sqdet_cv.first_forward._warn_once", warnings.warn)
+    assert cli.main(["info"]) == 0
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("sqdet: computing on the CPU: backend 'cuda' is not in this OpenCV")

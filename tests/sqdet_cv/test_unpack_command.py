@@ -1,0 +1,48 @@
+"""`sqdet unpack`: files that it writes, and what it refuses."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from sqdet_cv import ModelSpec, cli
+from sqdet_cv.packed import unpack
+
+from .test_packed import EVERYTHING, PLAIN, STORED, File
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+
+
+def test_onnx_and_spec(capsys):
+    assert cli.main(["unpack", str(STORED), "--out", "deep/x.onnx"]) == 0
+    onnx, spec_json = unpack(STORED.read_bytes(), "x")
+    assert Path("deep/x.onnx").read_bytes() == onnx and Path("deep/x.json").read_bytes() == spec_json.encode()
+    assert ModelSpec.load("deep/x.json").labels
+    assert capsys.readouterr().out == f"{Path('deep/x.onnx')}: {len(onnx)} bytes, and {Path('deep/x.json')}\n"
+
+
+def test_without_a_spec(capsys):
+    Path("a.sqdet").write_bytes(File([PLAIN], spec=b"").to_bytes())
+    assert cli.main(["unpack", "a.sqdet", "--out", "x.onnx"]) == 0
+    assert [path.name for path in Path().iterdir() if path.suffix != ".sqdet"] == ["x.onnx"]
+    assert "packed without a spec" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        pytest.param(["a.sqdet", "--out", "x.txt"], "--out x.txt: expected a name that ends in .onnx", id="out"),
+        pytest.param(["b.sqdet", "--out", "x.onnx"], "b.sqdet: no such model file", id="missing"),
+        pytest.param(["a.sqdet", "--out", "x.onnx"], "a.sqdet: header: it says", id="truncated"),
+    ],
+)
+def test_bad_input_is_one_line_and_writes_nothing(capsys, arguments, said):
+    Path("a.sqdet").write_bytes(EVERYTHING.to_bytes()[:-1])
+    assert cli.main(["unpack", *arguments]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert said in line
+    assert [path.name for path in Path().iterdir()] == ["a.sqdet"]

@@ -1,0 +1,246 @@
+"""`python -m train compress` from a checkpoint to a packed file, and what interrupts it."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import signal
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from export.graph import trace
+from export.onnx_model import INPUT, detector_model
+from export.packed import pack
+from sqdet_cv.spec import VOC_LABELS, ModelSpec
+from tests.helpers import write_devkit
+from train.__main__ import main
+from train.checkpoint import load_checkpoint, net_from_checkpoint, save_checkpoint
+from train.compress.fold import convolutions
+from train.fit import Fit, FitConfig
+from train.models import SqueezeDet
+
+from .tiny import CONFIG
+
+OPTIONS = {"sparsity": 0.7, "bits": 3, "bias-bits": 2, "epochs": 2, "centroid-part": 0.5, "every": 1, "size": 64}
+OPTIONS |= {"batch": 4, "warmup": 1, "workers": 0, "save-steps": 1}
+PHOTOS, STEPS = 10, 3  # steps an epoch; one epoch of each stage
+SHAPES = ((20.0, 30.0), (48.0, 24.0))
+
+
+@pytest.fixture(scope="module")
+def devkit(tmp_path_factory) -> Path:
+    return write_devkit(tmp_path_factory.mktemp("voc"), {"train": PHOTOS, "val": 2})
+
+
+@pytest.fixture(scope="module")
+def checkpoint(tmp_path_factory) -> Path:
+    torch.manual_seed(0)
+    net = SqueezeDet(CONFIG, len(SHAPES), len(VOC_LABELS)).eval()
+    spec = ModelSpec(VOC_LABELS, (64, 64), net.grid_hw((64, 64)), SHAPES)
+    path = tmp_path_factory.mktemp("trained") / "best.pt"
+    state = {"config": dataclasses.asdict(FitConfig(balance=0.0))}
+    save_checkpoint(path, net, spec, net.state_dict(), state)
+    return path
+
+
+def words(checkpoint: Path, devkit: Path, out: Path, **changes: object) -> list[str]:
+    values = {"data": devkit, "out": out} | OPTIONS | {name.replace("_", "-"): value for name, value in changes.items()}
+    return ["compress", str(checkpoint), *(f"--{name}={value}" for name, value in values.items())]
+
+
+def run(command: list[str]) -> int:
+    try:
+        return main(command)
+    except SystemExit as stop:
+        return stop.code
+
+
+@pytest.fixture(scope="module")
+def reference(checkpoint: Path, devkit: Path, tmp_path_factory) -> Path:
+    """The folder of a run that nothing stopped."""
+    out = tmp_path_factory.mktemp("reference") / "run"
+    assert run(words(checkpoint, devkit, out)) == 0
+    return out
+
+
+def assert_pruned_and_shared(path: Path, values: int) -> None:
+    net, _ = net_from_checkpoint(path)
+    for name, conv in convolutions(net).items():
+        weight = conv.weight.detach()
+        assert int((weight == 0).sum()) == round(0.7 * weight.numel()), name
+        assert len(weight.unique()) == values + 1, name
+        assert not (weight.numpy().view(np.uint32) == 0x80000000).any(), name
+
+
+def test_what_a_run_leaves_behind(reference: Path, checkpoint: Path):
+    names = ["compressed.pt", "config.json", "folded.pt", "prune", "pruned.pt", "share"]
+    assert sorted(path.name for path in reference.iterdir()) == names
+    assert_pruned_and_shared(reference / "compressed.pt", 8)
+    states = [load_checkpoint(reference / f"{name}.pt")["ema"] for name in ("folded", "pruned", "compressed")]
+    assert not torch.equal(states[0]["convdet.bias"], states[1]["convdet.bias"]), "retrained while it was pruned"
+    assert net_from_checkpoint(reference / "compressed.pt")[1] == net_from_checkpoint(checkpoint)[1]
+
+
+def test_the_centroids_learn(reference: Path, checkpoint: Path, devkit: Path, tmp_path: Path):
+    """The same pruned net, shared with and without the last epoch: the same members, other values."""
+    (tmp_path / "run").mkdir()
+    for name in ("folded.pt", "pruned.pt"):
+        (tmp_path / "run" / name).write_bytes((reference / name).read_bytes())
+    text = (reference / "config.json").read_text().replace('"epochs": 2', '"epochs": 0')
+    (tmp_path / "run" / "config.json").write_text(text)
+    assert run(["compress", "--resume", str(tmp_path / "run")]) == 0
+    still, learnt = (
+        net_from_checkpoint(path / "compressed.pt")[0].convdet.weight for path in (tmp_path / "run", reference)
+    )
+    groups = [weight.unique(return_inverse=True)[1] for weight in (still, learnt)]
+    assert torch.equal(*groups)
+    assert not torch.equal(still, learnt)
+
+
+def test_one_shot_needs_no_photos(checkpoint: Path, devkit: Path, tmp_path: Path, capsys):
+    assert run(words(checkpoint, devkit, tmp_path / "run", epochs=0, data="")) == 0
+    assert_pruned_and_shared(tmp_path / "run" / "compressed.pt", 8)
+    assert "70.0 % of the weights are zero" in capsys.readouterr().out
+    assert not (tmp_path / "run" / "prune").exists()
+
+
+def test_pruning_alone(checkpoint: Path, devkit: Path, tmp_path: Path):
+    assert run(words(checkpoint, devkit, tmp_path / "run", epochs=0, bits=0)) == 0
+    states = [load_checkpoint(tmp_path / "run" / f"{name}.pt")["ema"] for name in ("pruned", "compressed")]
+    assert all(torch.equal(value, states[1][name]) for name, value in states[0].items())
+    assert len(states[1]["convdet.weight"].unique()) > 100
+
+
+def test_sharing_alone(checkpoint: Path, devkit: Path, tmp_path: Path):
+    assert run(words(checkpoint, devkit, tmp_path / "run", epochs=0, sparsity=0)) == 0
+    net, _ = net_from_checkpoint(tmp_path / "run" / "compressed.pt")
+    assert {len(conv.weight.unique()) for conv in convolutions(net).values()} == {8}
+
+
+STOPS = {"in the pruning": 2, "in its last step": STEPS, "in the first step of the centroids": STEPS + 1}
+
+
+@pytest.mark.parametrize("stopped", STOPS.values(), ids=STOPS)
+def test_a_run_stopped_after_any_step_resumes_bit_for_bit(
+    checkpoint: Path, devkit: Path, reference: Path, tmp_path: Path, monkeypatch, capsys, stopped: int
+):
+    done, step, out = [], Fit._train_step, tmp_path / "run"
+
+    def stop_after_step(self: Fit, *args: object) -> dict:
+        done.append(1)
+        if len(done) == stopped:
+            os.kill(os.getpid(), signal.SIGINT)
+        return step(self, *args)
+
+    monkeypatch.setattr(Fit, "_train_step", stop_after_step)
+    assert run(words(checkpoint, devkit, out)) == 130
+    assert f"go on with --resume {out}\n" in capsys.readouterr().out
+    assert not (out / "compressed.pt").exists()
+    assert run(["compress", "--resume", str(out)]) == 0
+    assert len(done) == 2 * STEPS, "no step is done twice"
+    assert_same_run(out, reference)
+
+
+def assert_same_run(out: Path, reference: Path) -> None:
+    for name in ("folded.pt", "pruned.pt", "compressed.pt", "prune/last.pt", "share/last.pt"):
+        a, b = load_checkpoint(out / name), load_checkpoint(reference / name)
+        for key in ("model", "ema"):
+            assert a[key].keys() == b[key].keys()
+            assert [k for k in a[key] if not torch.equal(a[key][k], b[key][k])] == [], (name, key)
+
+
+@pytest.mark.parametrize("file", ["last.pt", "pruned.pt", "compressed.pt"])
+def test_a_crash_before_a_file_loses_nothing(
+    checkpoint: Path, devkit: Path, reference: Path, tmp_path: Path, monkeypatch, file: str
+):
+    class Crash(Exception):
+        pass
+
+    def crash(path: Path, *_: object) -> None:
+        if path.name == file:
+            raise Crash
+        save_checkpoint(path, *_)
+
+    with monkeypatch.context() as patch:
+        for module in ("train.compress.compress", "train.fit"):
+            patch.setattr(f"{module}.save_checkpoint", crash)
+        with pytest.raises(Crash):
+            main(words(checkpoint, devkit, tmp_path / "run"))
+    assert run(["compress", "--resume", str(tmp_path / "run")]) == 0
+    assert_same_run(tmp_path / "run", reference)
+
+
+def test_a_finished_run_resumes_to_itself(reference: Path):
+    before = (reference / "compressed.pt").stat().st_mtime_ns
+    assert run(["compress", "--resume", str(reference)]) == 0
+    assert (reference / "compressed.pt").stat().st_mtime_ns == before
+
+
+def test_the_packed_file_is_smaller_by_the_expected_factor(reference: Path):
+    """Expected: the entropy of each weight, its values at four bytes, and what a record and code tables cost."""
+    sizes = {}
+    for name in ("folded", "compressed"):
+        net, spec = net_from_checkpoint(reference / f"{name}.pt")
+        sizes[name] = len(pack(detector_model(trace(net, INPUT), spec, "convdet").SerializeToString(), spec.to_json()))
+    bits = 0.0
+    for conv in convolutions(net).values():
+        counts = conv.weight.unique(return_counts=True)[1].double()
+        bits += float(-(counts * (counts / counts.sum()).log2()).sum()) + 32 * len(counts)
+    layers, biases = len(convolutions(net)), sum(conv.bias.numel() for conv in convolutions(net).values())
+    assert bits / 8 < sizes["compressed"] < 1.03 * bits / 8 + 4 * biases + 150 * layers + 4000
+    assert sizes["folded"] > 10 * sizes["compressed"]
+
+
+BAD = {
+    "no data": ({"data": ""}, "compress needs --data, a data set, to retrain; or --epochs 0"),
+    "data elsewhere": ({"data": "/nowhere"}, "/nowhere: no such folder"),
+    "unknown list": ({"lists": "trainval"}, "trainval.txt: no such list"),
+    "unknown val list": ({"val": "test"}, "test.txt: no such list"),
+    "all weights": ({"sparsity": 1}, "--sparsity 1.0: expected at least 0, below 1"),
+    "too many bits": ({"bits": 9}, "--bits 9: expected 0 to 8"),
+    "bias bits": ({"bias_bits": -1}, "--bias-bits -1: expected 0 to 8"),
+    "scope": ({"scope": "channel"}, "--scope channel: there are layer, global"),
+    "start": ({"start": "best"}, "--start best: there are linear, density, random"),
+    "epochs": ({"epochs": -1}, "--epochs -1: expected 0 or more"),
+    "ramp": ({"ramp": 0}, "--ramp 0.0: expected above 0, at most 1"),
+    "centroid part": ({"centroid_part": 2}, "--centroid-part 2.0: expected 0 to 1"),
+    "size": ({"size": 16}, "--size 16: expected 32 or more"),
+    "tiny budget": ({"budget": 100}, "--budget 100: with 1 bit in every layer the weights take about"),
+    "no scan": ({"scan": "/nowhere.json"}, "--scan /nowhere.json: not a sensitivity.json"),
+    "budget and scan": ({"scan": "a.json", "budget": 9}, "--budget --scan: the bits are chosen by either"),
+    "device": ({"device": "abacus"}, "--device abacus: expected cpu, cuda or auto"),
+}
+
+
+@pytest.mark.parametrize(("changes", "message"), BAD.values(), ids=BAD)
+def test_errors_are_one_line_before_anything_is_written(
+    checkpoint: Path, devkit: Path, tmp_path: Path, capsys, changes: dict, message: str
+):
+    assert run(words(checkpoint, devkit, tmp_path / "run", **changes)) == 2
+    error = capsys.readouterr().err
+    assert error.startswith("error: ")
+    assert error.count("\n") == 1
+    assert message in error
+    assert not (tmp_path / "run").exists()
+
+
+COMMANDS = {
+    "nothing": (["compress"], "needs either a CHECKPOINT to begin with or --resume RUN"),
+    "both": (["compress", "a.pt", "--resume", "a"], "needs either a CHECKPOINT to begin with or --resume RUN"),
+    "no checkpoint": (["compress", "/nowhere.pt", "--epochs", "0"], "/nowhere.pt: no such checkpoint"),
+    "no run": (["compress", "--resume", "/nowhere"], "/nowhere: no run of `python -m train compress` to go on with"),
+}
+
+
+@pytest.mark.parametrize(("command", "message"), COMMANDS.values(), ids=COMMANDS)
+def test_what_cannot_begin_is_said(capsys, command: list[str], message: str):
+    assert run(command) == 2
+    assert message in capsys.readouterr().err
+
+
+def test_a_run_is_not_overwritten(checkpoint: Path, devkit: Path, reference: Path, capsys):
+    assert run(words(checkpoint, devkit, reference)) == 2
+    assert "holds a run already; go on with it by --resume" in capsys.readouterr().err

@@ -1,0 +1,128 @@
+from __future__ import annotations
+
+import copy
+
+import numpy as np
+import pytest
+import torch
+
+from train.compress.fold import convolutions, fold
+from train.compress.prune import add_masks, cubic_sparsity, prune, zero_share
+from train.models import SqueezeDet
+from train.optim import WeightAverage, make_optimizer
+
+from .tiny import make_net, pictures
+
+
+@pytest.fixture
+def net() -> SqueezeDet:
+    net = fold(make_net())
+    add_masks(net)
+    return net
+
+
+def zeros(net: SqueezeDet) -> dict[str, torch.Tensor]:
+    return {name: conv.weight == 0 for name, conv in convolutions(net).items()}
+
+
+def test_masks_change_nothing_at_first(net: SqueezeDet):
+    with torch.no_grad():
+        assert torch.equal(net(pictures()), fold(make_net())(pictures()))
+
+
+@pytest.mark.parametrize("sparsity", [0.0, 0.123, 0.5, 0.9, 0.999])
+def test_each_layer_loses_exactly_its_smallest(net: SqueezeDet, sparsity: float):
+    before = {name: conv.weight.detach().clone() for name, conv in convolutions(net).items()}
+    prune(net, sparsity)
+    for name, conv in convolutions(net).items():
+        gone = conv.weight == 0
+        assert int(gone.sum()) == round(sparsity * gone.numel()), name
+        if gone.any() and not gone.all():
+            assert before[name][gone].abs().max() <= before[name][~gone].abs().min(), name
+        assert torch.equal(conv.weight[~gone], before[name][~gone]), name
+
+
+def test_all_layers_together_lose_exactly_the_smallest(net: SqueezeDet):
+    before = torch.cat([conv.weight.detach().flatten() for conv in convolutions(net).values()])
+    prune(net, 0.6, "global")
+    after = torch.cat([conv.weight.detach().flatten() for conv in convolutions(net).values()])
+    assert int((after == 0).sum()) == round(0.6 * len(after))
+    assert before[after == 0].abs().max() <= before[after != 0].abs().min()
+    assert zero_share(net) == pytest.approx(0.6, abs=1e-4)
+    shares = [float(gone.float().mean()) for gone in zeros(net).values()]
+    assert max(shares) - min(shares) > 0.1, "layers differ"
+
+
+def test_pruned_weights_are_positive_zeros(net: SqueezeDet):
+    prune(net, 0.5)
+    for conv in convolutions(fold(net)).values():
+        bits = conv.weight.detach().numpy().view(np.uint32)
+        assert not (bits == 0x80000000).any()
+
+
+def test_what_is_pruned_stays_so_as_sparsity_rises(net: SqueezeDet):
+    earlier = zeros(net)
+    for sparsity in (0.2, 0.4, 0.3, 0.8):
+        for conv in convolutions(net).values():  # large tensors behind the masks tempt it
+            with torch.no_grad():
+                conv.parametrizations.weight.original[conv.weight == 0] = 100.0
+        prune(net, sparsity)
+        later = zeros(net)
+        assert all((later[name] >= gone).all() for name, gone in earlier.items())
+        earlier = later
+    assert zero_share(net) == pytest.approx(0.8, abs=1e-3)
+
+
+def test_a_weight_that_happens_to_be_zero_frees_no_masked_one():
+    net = fold(make_net())
+    add_masks(net)
+    prune(net, 0.5)
+    conv = net.convdet
+    masked = ~conv.parametrizations.weight[0].kept
+    with torch.no_grad():
+        conv.parametrizations.weight.original.zero_()
+    prune(net, 0.5)
+    assert torch.equal(~conv.parametrizations.weight[0].kept, masked)
+
+
+def test_masks_hold_through_momentum_weight_decay_and_average(net: SqueezeDet):
+    """Training begins before the pruning, so that momentum and average know of the weights that go."""
+    optimizer, average = make_optimizer(net, 0.05, 1.0, weight_decay=0.1), WeightAverage(net, 0.9)
+    for step in range(6):
+        if step == 3:
+            prune(net, 0.7)
+            gone = zeros(net)
+        optimizer.zero_grad()
+        net(pictures()).square().mean().backward()
+        optimizer.step()
+        average.update(net)
+    assert all(torch.equal(now, gone[name]) for name, now in zeros(net).items())
+    averaged = copy.deepcopy(net)
+    averaged.load_state_dict(average.values)
+    assert all(torch.equal(now, gone[name]) for name, now in zeros(averaged).items())
+    assert not torch.equal(averaged.convdet.weight, net.convdet.weight)
+
+
+def test_a_pruned_weight_has_no_gradient(net: SqueezeDet):
+    prune(net, 0.5)
+    net(pictures()).square().mean().backward()
+    for name, conv in convolutions(net).items():
+        assert not conv.parametrizations.weight.original.grad[conv.weight == 0].any(), name
+
+
+def test_masks_come_back_from_a_state_dict(net: SqueezeDet):
+    prune(net, 0.5)
+    state = copy.deepcopy(net.state_dict())
+    again = fold(make_net())
+    add_masks(again)
+    again.load_state_dict(state)
+    assert all(torch.equal(gone, zeros(net)[name]) for name, gone in zeros(again).items())
+
+
+SPARSITIES = {"start": (0, 0.0), "a quarter": (25, 0.8 * (1 - 0.75**3)), "half": (50, 0.7), "end": (100, 0.8)}
+
+
+@pytest.mark.parametrize(("step", "expected"), SPARSITIES.values(), ids=SPARSITIES)
+def test_the_cubic_schedule(step: int, expected: float):
+    assert cubic_sparsity(step, 100, 0.8) == pytest.approx(expected)
+    assert cubic_sparsity(250, 100, 0.8) == 0.8

@@ -1,0 +1,129 @@
+"""`python -m train compress`: prunes a detector, retrains it, lets its layers share weights, and retrains those.
+
+It takes three steps, each of which ends with a checkpoint that `python -m export onnx` takes: RUN/folded.pt,
+RUN/pruned.pt, RUN/compressed.pt. A run goes on from those that are there, and within a step from the training run in
+RUN/prune or RUN/share.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+from sqdet_cv.spec import ModelSpec
+
+from ..checkpoint import load_checkpoint, net_from_checkpoint, save_checkpoint
+from ..config import add_options, from_dict, from_options
+from ..data.source import open_dataset
+from ..errors import TrainError
+from ..fit import FitConfig
+from ..models.squeezedet import SqueezeDet
+from ..run_folder import begin_run
+from .bits import layer_bits
+from .config import CompressConfig
+from .fold import fold
+from .prune import add_masks, prune, zero_share
+from .retrain import GradualPruning, Retrain
+from .share import share, share_counts
+from .summary import table
+
+
+class Compress:
+    """One run: its options and its folder."""
+
+    def __init__(self, config: CompressConfig) -> None:
+        self.config, self.out = config, Path(config.out)
+
+    @classmethod
+    def start(cls, config: CompressConfig, checkpoint: str) -> Compress:
+        """Raises TrainError for bad input before anything is written."""
+        run = cls(config)
+        if (run.out / "folded.pt").exists():
+            raise TrainError(f"{run.out}: holds a run already; go on with it by --resume {run.out}, or name another")
+        net, spec = net_from_checkpoint(checkpoint)
+        trained = load_checkpoint(checkpoint).get("config")
+        if trained is None:
+            raise TrainError(f"{checkpoint}: does not say how it was trained; expected one of `python -m train fit`")
+        folded = fold(net)
+        if config.bits:
+            layer_bits(folded, config)  # for its errors
+        if config.epochs:
+            open_dataset(config.data, config.lists.split(","), spec.labels, config.annotations or None)
+            open_dataset(config.data, [config.val], spec.labels)
+            net.grid_hw((config.size, config.size))
+        begin_run(run.out, config)
+        save_plain(run.out / "folded.pt", folded, spec, trained)
+        return run
+
+    @classmethod
+    def resume(cls, out: str) -> Compress:
+        path = Path(out) / "config.json"
+        if not path.is_file() or not (Path(out) / "folded.pt").is_file():
+            raise TrainError(f"{out}: no run of `python -m train compress` to go on with")
+        return cls(from_dict(json.loads(path.read_text()) | {"out": str(out)}, CompressConfig))
+
+    def run(self) -> None:
+        """All that is still to do, or until Ctrl-C (SystemExit 130)."""
+        self._step("folded.pt", self._pruned, "pruned.pt")
+        self._step("pruned.pt", self._shared, "compressed.pt")
+        net, _ = net_from_checkpoint(self.out / "compressed.pt")
+        print(table(net))
+        print(f"{self.out / 'compressed.pt'}: {100 * zero_share(net):.1f} % of the weights are zero")
+
+    def _step(self, source: str, change: Callable[[SqueezeDet, ModelSpec, FitConfig], SqueezeDet], result: str) -> None:
+        """From the checkpoint `source` to the checkpoint `result`, unless that is there."""
+        if (self.out / result).exists():
+            return
+        net, spec = net_from_checkpoint(self.out / source)
+        trained = load_checkpoint(self.out / source)["config"]
+        save_plain(self.out / result, fold(change(net, spec, FitConfig.from_saved(trained))), spec, trained)
+
+    def _pruned(self, net: SqueezeDet, spec: ModelSpec, trained: FitConfig) -> SqueezeDet:
+        config = self.config
+        add_masks(net)
+        if config.pruning_epochs:
+            fit_config = config.fit_config(trained, "prune", config.pruning_epochs, config.lr)
+            stage = GradualPruning(
+                fit_config,
+                net,
+                spec,
+                sparsity=config.sparsity,
+                scope=config.scope,
+                ramp=config.ramp,
+                every=config.every,
+            )
+            return stage.result()
+        prune(net, config.sparsity, config.scope)
+        return net
+
+    def _shared(self, net: SqueezeDet, spec: ModelSpec, trained: FitConfig) -> SqueezeDet:
+        config = self.config
+        if not config.bits:
+            return net
+        share(net, share_counts(net, layer_bits(net, config), config.bias_bits), config.start, config.seed)
+        if config.centroid_epochs:
+            fit_config = config.fit_config(trained, "share", config.centroid_epochs, config.centroid_lr)
+            return Retrain(fit_config, net, spec).result()
+        return net
+
+
+def save_plain(path: Path, net: SqueezeDet, spec: ModelSpec, trained: dict) -> None:
+    """A checkpoint of a net that is not being trained; `trained` is the config of the run it came from."""
+    save_checkpoint(path, net, spec, net.state_dict(), {"config": trained})
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("checkpoint", nargs="?", help="of `python -m train fit`; its averaged weights are taken")
+    parser.add_argument("--resume", metavar="RUN", help="go on with the run in this folder; its own options apply")
+    add_options(parser, CompressConfig)
+
+
+def run(args: argparse.Namespace) -> None:
+    if bool(args.checkpoint) == bool(args.resume):
+        raise TrainError("compress needs either a CHECKPOINT to begin with or --resume RUN")
+    if args.resume:
+        Compress.resume(args.resume).run()
+    else:
+        Compress.start(from_options(args, CompressConfig), args.checkpoint).run()

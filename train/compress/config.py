@@ -1,0 +1,108 @@
+"""The options of `python -m train compress`."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+from pathlib import Path
+
+from ..config import option
+from ..device import find_device
+from ..errors import TrainError
+from ..fit import FitConfig
+from .kmeans import STARTS
+from .prune import SCOPES
+
+MAX_BITS = 8
+
+
+@dataclass(frozen=True)
+class CompressConfig:
+    """A whole run; saved in config.json of its folder. What retraining needs beyond this (the loss, the augmentation
+    ...) is as it was when the checkpoint was trained."""
+
+    out: str = option("runs/compress", "run folder; must not hold a run already")
+    data: str = option("", "data set to retrain with; its format is found out (VOC, COCO, YOLO, plain folder)")
+    lists: str = option("train", "comma-separated lists to train on")
+    val: str = option("val", "list whose mAP is printed after each epoch")
+    annotations: str = option("", "folder of XML files that replace those of the devkit (python -m train label)")
+    sparsity: float = option(0.6, "share of the weights to prune; 0: none")
+    scope: str = option("layer", f"the sparsity of each layer, or of all together: {', '.join(SCOPES)}")
+    ramp: float = option(0.6, "share of the pruning's steps over which the sparsity rises")
+    every: int = option(20, "steps from one pruning to the next")
+    bits: int = option(6, f"2^bits shared weights a layer, 1 to {MAX_BITS}; 0: not shared")
+    bias_bits: int = option(6, "the same for biases, where it makes them smaller")
+    budget: int = option(
+        0, "bytes for all weights (by entropy; biases come on top): chooses bits by layer, up to --bits; 0: off"
+    )
+    scan: str = option("", "sensitivity.json (python -m train sensitivity): bits of each layer, up to --bits, by it")
+    max_drop: float = option(0.5, "with --scan: points of mAP that a layer alone may cost")
+    start: str = option("linear", f"first centroids of k-means: {', '.join(STARTS)}")
+    epochs: int = option(4, "epochs of retraining in all; 0: none")
+    centroid_part: float = option(0.25, "share of the epochs, the last ones, in which the shared weights learn")
+    size: int = option(320, "input size of the retraining in pixels")
+    batch: int = option(16, "photos a step")
+    lr: float = option(0.002, "peak learning rate while pruning")
+    centroid_lr: float = option(1e-4, "peak learning rate of the shared weights, whose gradients are sums")
+    warmup: int = option(50, "steps of linear warm-up")
+    ema: float = option(0.99, "decay of the weight average")
+    seed: int = option(0, "of everything random")
+    workers: int = option(1, "processes that load photos; 0: none")
+    save_steps: int = option(200, "steps between checkpoints within an epoch")
+    device: str = option("auto", "cpu, cuda, or auto")
+
+    def __post_init__(self) -> None:
+        least = {"epochs": 0, "size": 32, "batch": 1, "every": 1, "warmup": 0, "seed": 0, "workers": 0, "save_steps": 1}
+        for name, low in (least | {"budget": 0, "max_drop": 0}).items():
+            if getattr(self, name) < low:
+                raise TrainError(f"--{name.replace('_', '-')} {getattr(self, name)}: expected {low} or more")
+        for name in ("bits", "bias_bits"):
+            if not 0 <= getattr(self, name) <= MAX_BITS:
+                raise TrainError(f"--{name.replace('_', '-')} {getattr(self, name)}: expected 0 to {MAX_BITS}")
+        if not 0 <= self.sparsity < 1:
+            raise TrainError(f"--sparsity {self.sparsity}: expected at least 0, below 1")
+        if not 0 < self.ramp <= 1:
+            raise TrainError(f"--ramp {self.ramp}: expected above 0, at most 1")
+        if not 0 <= self.centroid_part <= 1:
+            raise TrainError(f"--centroid-part {self.centroid_part}: expected 0 to 1")
+        for name, known in (("scope", SCOPES), ("start", STARTS)):
+            if getattr(self, name) not in known:
+                raise TrainError(f"--{name} {getattr(self, name)}: there are {', '.join(known)}")
+        if self.budget and self.scan:
+            raise TrainError("--budget --scan: the bits are chosen by either")
+        if self.epochs and not self.data:
+            raise TrainError("compress needs --data, a data set, to retrain; or --epochs 0")
+        find_device(self.device)
+
+    @property
+    def centroid_epochs(self) -> int:
+        return round(self.epochs * self.centroid_part) if self.bits else 0
+
+    @property
+    def pruning_epochs(self) -> int:
+        return self.epochs - self.centroid_epochs
+
+    def fit_config(self, trained: FitConfig, folder: str, epochs: int, lr: float) -> FitConfig:
+        """That of a stage in a folder within `out`, for a net that was trained with `trained`. All layers learn: those
+        that were frozen lose weights too."""
+        return dataclasses.replace(
+            trained,
+            out=str(Path(self.out) / folder),
+            data=self.data,
+            lists=self.lists,
+            val=self.val,
+            annotations=self.annotations,
+            labels="",
+            init="",
+            sizes=f"{self.size}:{epochs}",
+            frozen="",
+            backbone_lr=1.0,
+            lr=lr,
+            batch=self.batch,
+            warmup=self.warmup,
+            ema=self.ema,
+            seed=self.seed,
+            workers=self.workers,
+            save_steps=self.save_steps,
+            device=self.device,
+        )

@@ -1,0 +1,73 @@
+"""Pruning by magnitude: the smallest weights become zero and stay it (Deep Compression, arXiv 1510.00149)."""
+
+from __future__ import annotations
+
+import torch
+from torch import nn
+from torch.nn.utils import parametrize
+
+from .fold import convolutions
+
+SCOPES = ("layer", "global")
+
+
+class Masked(nn.Module):
+    """Parametrisation of a weight: where `kept` is False it is +0.0, whatever the optimiser, its momentum, weight
+    decay or an average do to the tensor behind it.
+
+    The mask is a buffer, so checkpoints and `WeightAverage` carry it. The gradient of a pruned weight is 0.
+    """
+
+    def __init__(self, weight: torch.Tensor) -> None:
+        super().__init__()
+        self.register_buffer("kept", torch.ones_like(weight, dtype=torch.bool))
+
+    def forward(self, weight: torch.Tensor) -> torch.Tensor:
+        # Not a product: that makes -0.0 of negative weights, which the packed file would have to store.
+        return torch.where(self.kept, weight, 0.0)
+
+    def right_inverse(self, weight: torch.Tensor) -> torch.Tensor:
+        return weight
+
+
+def add_masks(net: nn.Module) -> None:
+    """Gives the weight of every convolution a mask, which keeps all of it so far. Biases are not pruned."""
+    for conv in convolutions(net).values():
+        parametrize.register_parametrization(conv, "weight", Masked(conv.weight))
+
+
+@torch.no_grad()
+def prune(net: nn.Module, sparsity: float, scope: str = "layer") -> None:
+    """Masks the smallest weights until a share of `sparsity` is masked, to the weight: of each layer, or of all.
+
+    What is masked stays masked, so `sparsity` has an effect only where it is above that of the call before.
+
+    Args:
+        net: one with masks (`add_masks`).
+        scope: "layer" or "global", one of SCOPES.
+    """
+    masks = [(conv.parametrizations.weight[0].kept, conv.weight) for conv in convolutions(net).values()]
+    for group in [masks] if scope == "global" else [[mask] for mask in masks]:
+        # Below every magnitude: a masked weight never changes places with one that happens to be 0.
+        sizes = torch.cat([torch.where(kept, weight.abs(), -1.0).flatten() for kept, weight in group])
+        keep = torch.ones_like(sizes, dtype=torch.bool)
+        keep[sizes.argsort(stable=True)[: round(sparsity * len(sizes))]] = False
+        keep &= sizes >= 0
+        for (kept, _), part in zip(group, keep.split([kept.numel() for kept, _ in group])):
+            kept.copy_(part.view(kept.shape))
+
+
+@torch.no_grad()
+def zero_share(net: nn.Module) -> float:
+    """Which share of the weights of all convolutions is zero, in [0, 1]."""
+    weights = [conv.weight for conv in convolutions(net).values()]
+    return sum(int((weight == 0).sum()) for weight in weights) / sum(weight.numel() for weight in weights)
+
+
+def cubic_sparsity(step: int, steps: int, final: float) -> float:
+    """The gradual schedule of Zhu & Gupta (arXiv 1710.01878, section 3) from 0: fast while much is redundant.
+
+    >>> [cubic_sparsity(step, 4, 0.64) for step in (0, 2, 4, 9)]
+    [0.0, 0.56, 0.64, 0.64]
+    """
+    return final * (1 - (1 - min(step / steps, 1.0)) ** 3)

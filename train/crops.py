@@ -1,0 +1,100 @@
+"""`python -m train crops`: the boxes of a VOC data set as pictures in ImageNet's layout, for `train classify`.
+
+OUT/LIST/CLASS/PHOTO_N.jpg is box N of the photo. Boxes marked difficult are left out.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+import cv2
+import numpy as np
+from tqdm import tqdm
+
+from .data.loader import read_image
+from .data.sample import VocSample
+from .data.source import HELP as DATA_HELP
+from .data.source import open_dataset
+from .errors import TrainError
+from .labels import HELP as LABELS_HELP
+from .labels import parse_labels
+
+
+def crop_box(image_bgr: np.ndarray, box_xyxy: np.ndarray, margin: float) -> np.ndarray:
+    """The box out of (H, W, 3), each side moved outwards by `margin` times the box's width or height, as far as the
+    photo goes. Borders are rounded outwards to whole pixels; a box outside the photo gives an empty picture."""
+    height, width = image_bgr.shape[:2]
+    x1, y1, x2, y2 = map(float, box_xyxy)
+    dx, dy = margin * (x2 - x1), margin * (y2 - y1)
+    left, top = max(int(np.floor(x1 - dx)), 0), max(int(np.floor(y1 - dy)), 0)
+    right, bottom = min(int(np.ceil(x2 + dx)), width), min(int(np.ceil(y2 + dy)), height)
+    return image_bgr[top:bottom, left:right]
+
+
+def write_crops(
+    samples: Sequence[VocSample], labels: Sequence[str], folder: Path, margin: float, min_side: int, max_side: int
+) -> int:
+    """Writes FOLDER/CLASS/PHOTO_N.jpg and returns how many. The folder appears whole or not at all.
+
+    Args:
+        min_side: boxes whose shorter side in the photo has fewer pixels are left out.
+        max_side: larger crops are shrunk to this longer side.
+    """
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    written = 0
+    with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}-") as temporary:
+        whole = Path(temporary) / folder.name
+        for sample in tqdm(samples, desc=folder.name, unit="photo", disable=None):
+            image = read_image(sample.image_path)
+            for n, (box, class_id) in enumerate(zip(sample.boxes_xyxy, sample.class_ids)):
+                if sample.ignore[n] or min(box[2:] - box[:2]) < min_side:
+                    continue
+                crop = crop_box(image, box, margin)
+                if crop.size == 0:
+                    raise TrainError(f"{sample.image_path}: box {box.tolist()} lies outside the photo")
+                path = whole / labels[class_id] / f"{sample.image_path.stem}_{n}.jpg"
+                path.parent.mkdir(parents=True, exist_ok=True)
+                if not cv2.imwrite(str(path), _shrink(crop, max_side), [cv2.IMWRITE_JPEG_QUALITY, 95]):
+                    raise TrainError(f"{path}: OpenCV cannot write it")
+                written += 1
+        if not written:
+            raise TrainError(f"{folder}: nothing to write: no box of at least {min_side} pixels in its photos")
+        os.replace(whole, folder)
+    return written
+
+
+def _shrink(image_bgr: np.ndarray, max_side: int) -> np.ndarray:
+    height, width = image_bgr.shape[:2]
+    scale = max_side / max(height, width)
+    if scale >= 1:
+        return image_bgr
+    size_wh = (max(round(width * scale), 1), max(round(height * scale), 1))
+    return cv2.resize(image_bgr, size_wh, interpolation=cv2.INTER_AREA)
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--data", required=True, help=DATA_HELP)
+    parser.add_argument("--lists", default="train,val", help="comma-separated lists of photos (default: train,val)")
+    parser.add_argument("--out", required=True, type=Path, help="folder to write; a folder per list goes into it")
+    parser.add_argument("--labels", default="", help=LABELS_HELP)
+    parser.add_argument("--margin", type=float, default=0.1, help="surroundings, as a share of the box (default: 0.1)")
+    parser.add_argument("--min-side", type=int, default=16, help="leave out boxes thinner than this (default: 16 px)")
+    parser.add_argument("--max-side", type=int, default=256, help="shrink larger crops to this (default: 256 px)")
+
+
+def run(args: argparse.Namespace) -> None:
+    if args.margin < 0:
+        raise TrainError(f"--margin {args.margin}: expected 0 or more")
+    if not 1 <= args.min_side <= args.max_side:
+        raise TrainError(f"--min-side {args.min_side}, --max-side {args.max_side}: expected 1 <= MIN <= MAX")
+    labels, lists = parse_labels(args.labels), args.lists.split(",")
+    for name in lists:
+        if (args.out / name).exists():
+            raise TrainError(f"{args.out / name}: exists already; remove it or name another --out")
+    for name, samples in {name: open_dataset(args.data, [name], labels) for name in lists}.items():
+        count = write_crops(samples, labels, args.out / name, args.margin, args.min_side, args.max_side)
+        print(f"{args.out / name}: {count} pictures of {len(list((args.out / name).iterdir()))} classes")

@@ -1,0 +1,59 @@
+"""What is known about one photo, whatever format said it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+
+@dataclass(frozen=True, eq=False)
+class VocSample:
+    """One photo and what is known about it.
+
+    Attributes:
+        image_path: the photo.
+        boxes_xyxy: (n, 4) float32, continuous pixel coordinates (VOC's 1-based inclusive corners moved by one).
+        class_ids: (n,) int64.
+        ignore: (n,) bool: `difficult` objects: neither right nor wrong to find.
+        weights: (n,) float32 in (0, 1]: 1, or the score that a teacher gave (`<score>` in the XML).
+        labelled: (C,) bool: classes boxed completely in this photo. Of the others nothing is known, but
+            those boxes of them that are there are right.
+        size_wh: width and height of the photo in pixels, where the XML says them.
+    """
+
+    image_path: Path
+    boxes_xyxy: np.ndarray
+    class_ids: np.ndarray
+    ignore: np.ndarray
+    weights: np.ndarray
+    labelled: np.ndarray
+    size_wh: tuple[int, int] | None = None
+
+
+class Row(NamedTuple):
+    """One object; the fields are those of `VocSample`."""
+
+    box_xyxy: tuple[float, float, float, float]
+    class_id: int
+    ignore: bool = False
+    weight: float = 1.0
+
+
+def make_sample(
+    image_path: Path, rows: Sequence[Row], labelled: Sequence[bool], size_wh: tuple[int, int] | None
+) -> VocSample:
+    """The arrays of a `VocSample` from its objects; there may be none."""
+    boxes, class_ids, ignore, weights = zip(*rows) if rows else ([], [], [], [])
+    return VocSample(
+        image_path,
+        np.asarray(boxes, np.float32).reshape(-1, 4),
+        np.asarray(class_ids, np.int64),
+        np.asarray(ignore, bool),
+        np.asarray(weights, np.float32),
+        np.asarray(labelled, bool),
+        size_wh,
+    )

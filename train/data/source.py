@@ -1,0 +1,81 @@
+"""A data set in whatever format it is in."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+
+from ..errors import TrainError
+from .coco import is_coco, load_coco
+from .plain_folder import load_folder
+from .sample import VocSample
+from .voc import load_voc, read_annotation
+from .yolo import find_yaml, load_yolo, pictures_in
+
+HELP = "data set: VOC devkit, COCO (annotations/*.json), YOLO (data.yaml), or pictures with XML or txt beside them"
+
+
+def open_dataset(
+    path: str | Path, lists: Sequence[str], labels: Sequence[str], annotations: str | Path | None = None
+) -> list[VocSample]:
+    """All photos of the named lists. The format is what is found in the folder, looked for in this order:
+
+    | found | format | a list is |
+    |---|---|---|
+    | ImageSets/Main | VOC devkit (`voc.py`) | a file there |
+    | annotations/*.json | COCO (`coco.py`) | such a file |
+    | data.yaml | YOLO (`yolo.py`) | a key in it |
+    | pictures | plain folder (`plain_folder.py`) | a subfolder, a .txt file of names, or `all` |
+
+    Args:
+        lists: names of lists; a photo may stand in only one.
+        labels: class names, whose positions are the class ids; objects of other classes are left out.
+        annotations: a folder with XML files that replace what the data set says, photo by photo, found by the
+            photo's name without suffix (as `python -m train label` writes them).
+
+    Raises:
+        TrainError: naming the file, when something is missing or malformed.
+    """
+    root = Path(path)
+    if not root.is_dir():
+        raise TrainError(f"{root}: no such folder; expected a {HELP}")
+    if (root / "ImageSets" / "Main").is_dir():
+        return load_voc(root, lists, labels, annotations)
+    if is_coco(root):
+        samples = [sample for name in lists for sample in load_coco(root, name, labels)]
+    elif yaml_path := find_yaml(root):
+        samples = [sample for name in lists for sample in load_yolo(yaml_path, name, labels)]
+    elif pictures_in(root):
+        samples = [sample for name in lists for sample in load_folder(root, name, labels)]
+    else:
+        raise TrainError(f"{root}: nothing known in it; expected a {HELP}")
+    _check(root, lists, samples)
+    return samples if annotations is None else _replaced(samples, Path(annotations), labels)
+
+
+def check_stems(samples: Sequence[VocSample], annotations: Path) -> None:
+    """Raises TrainError where an XML file in the folder `annotations` could mean any of several photos."""
+    stem, count = Counter(sample.image_path.stem for sample in samples).most_common(1)[0]
+    if count > 1:
+        raise TrainError(f"{annotations}: {count} photos are called {stem}; {stem}.xml there could mean any of them")
+
+
+def _check(root: Path, lists: Sequence[str], samples: Sequence[VocSample]) -> None:
+    if not samples:
+        raise TrainError(f"{root}: the lists {', '.join(lists)} name no photo")
+    if len({sample.image_path for sample in samples}) < len(samples):
+        raise TrainError(f"{root}: the lists {', '.join(lists)} name a photo twice")
+    if not any(sample.labelled.any() for sample in samples):
+        raise TrainError(f"{root}: none of its photos is labelled for a class of --labels; are the names the same?")
+
+
+def _replaced(samples: Sequence[VocSample], annotations: Path, labels: Sequence[str]) -> list[VocSample]:
+    if not annotations.is_dir():
+        raise TrainError(f"{annotations}: no such folder of annotations")
+    check_stems(samples, annotations)
+    xml_paths = [annotations / f"{sample.image_path.stem}.xml" for sample in samples]
+    return [
+        read_annotation(xml_path, sample.image_path, labels) if xml_path.exists() else sample
+        for xml_path, sample in zip(xml_paths, samples)
+    ]

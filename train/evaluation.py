@@ -1,0 +1,109 @@
+"""Everything that is measured of a detector on a set of photos, from one pass over them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from tqdm import tqdm
+
+from sqdet_cv.detections import Detections
+
+from .average_precision import Matches, average_precision
+from .coco_ap import CocoResult, coco_ap
+from .data.loader import read_image
+from .data.voc import VocSample
+from .detectors import AnyDetector
+from .error_split import ErrorSplit, confusion_matrix, split_errors
+from .matching import PhotoMatch, match_photo, rank
+
+EVAL_SCORE_THRESHOLD = 0.01  # low enough that the precision-recall curve has its tail
+
+
+@dataclass(frozen=True)
+class ClassResult:
+    label: str
+    objects: int
+    ap_area: float  # AP as area under the curve, in [0, 1]; NaN without objects
+    ap_07: float  # eleven-point AP
+
+
+@dataclass(frozen=True, eq=False)
+class Evaluation:
+    """One detector on one set of photos.
+
+    Attributes:
+        labels: C class names.
+        photos: every photo with its detections down to the lowest score, matched.
+        curves: the ranked detections of each class. everything: those of all classes together.
+        classes: VOC's AP of each class. coco: COCO's.
+        score: the threshold from which on detections count for the rest: what a user would see.
+        kept: `photos` with the detections from that score on. errors, confusion: of these.
+    """
+
+    labels: Sequence[str]
+    photos: list[PhotoMatch]
+    curves: list[Matches]
+    everything: Matches
+    classes: list[ClassResult]
+    coco: CocoResult
+    score: float
+    kept: list[PhotoMatch]
+    errors: ErrorSplit
+    confusion: np.ndarray
+
+
+def detect_all(detector: AnyDetector, samples: Sequence[VocSample], progress: bool = False) -> list[Detections]:
+    """Runs the detector on every photo."""
+    return [detector(read_image(sample.image_path)) for sample in tqdm(samples, unit="photo", disable=not progress)]
+
+
+def evaluate(
+    detector: AnyDetector, samples: Sequence[VocSample], labels: Sequence[str], progress: bool = False
+) -> list[ClassResult]:
+    """VOC's AP of each class. A class counts only the photos that are labelled for it."""
+    found = detect_all(detector, samples, progress)
+    photos = [match_photo(*pair) for pair in zip(found, samples)]
+    return class_results([rank(photos, class_id) for class_id in range(len(labels))], labels)
+
+
+def evaluate_fully(
+    found: Sequence[Detections], samples: Sequence[VocSample], labels: Sequence[str], score: float | None = None
+) -> Evaluation:
+    """Measures the detections of each photo.
+
+    Args:
+        score: the threshold of Evaluation; None: where the F1 of all classes together is best.
+    """
+    photos = [match_photo(*pair) for pair in zip(found, samples)]
+    curves = [rank(photos, class_id) for class_id in range(len(labels))]
+    everything = rank(photos)
+    if score is None:
+        score, _ = everything.best_threshold()
+    kept = [photo.above(score) for photo in photos]
+    return Evaluation(
+        labels=labels,
+        photos=photos,
+        curves=curves,
+        everything=everything,
+        classes=class_results(curves, labels),
+        coco=coco_ap(found, samples, labels),
+        score=score,
+        kept=kept,
+        errors=split_errors(kept, len(labels)),
+        confusion=confusion_matrix(kept, len(labels)),
+    )
+
+
+def class_results(curves: Sequence[Matches], labels: Sequence[str]) -> list[ClassResult]:
+    return [
+        ClassResult(label, curve.objects, average_precision(curve), average_precision(curve, eleven_point=True))
+        for label, curve in zip(labels, curves)
+    ]
+
+
+def mean_ap(results: Sequence[ClassResult], labels: Sequence[str] | None = None) -> float:
+    """Mean area AP in [0, 1] over the classes (of `labels`) that have objects; NaN if none has."""
+    values = [r.ap_area for r in results if r.objects and (labels is None or r.label in labels)]
+    return float(np.mean(values)) if values else float("nan")

@@ -1,0 +1,46 @@
+"""What every loss is: what the net says and a batch, to named parts whose sum is to be small."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+
+import torch
+from torch import nn
+
+from sqdet_cv.spec import ModelSpec
+
+from ..data.loader import Batch
+from ..models.squeezedet import RawOutput
+
+PARTS = ("box", "conf_pos", "conf_neg", "class")
+
+
+class Loss(nn.Module, ABC):
+    """Args: its `config` (a dataclass: the weights of the parts, and switches), and the geometry of the net's answer.
+
+    In use: `parts = OursLoss(OursConfig(), spec)(net.split(net(batch.images)), batch)`.
+    """
+
+    def __init__(self, config: object, spec: ModelSpec) -> None:
+        super().__init__()
+        self.config, self.spec = config, spec
+        self.register_buffer("anchors_cxcywh", torch.from_numpy(spec.anchors_cxcywh.copy()))
+
+    @abstractmethod
+    def forward(self, raw: RawOutput, batch: Batch) -> dict[str, torch.Tensor]:
+        """The PARTS, each a scalar with its weight applied; the loss is their sum.
+
+        Finite, with finite gradients, for photos without objects and batches of only such photos too.
+        """
+
+
+@torch.no_grad()
+def labelled_share(raw: RawOutput, batch: Batch) -> torch.Tensor:
+    """(N, A): the part of an anchor's class scores that the classes its photo is labelled for have; 1 where all are.
+
+    An anchor without an object is known to hold none of the labelled classes, and of the others nothing is known. So
+    what it is punished for is confidence times this share. It carries no gradient: the class scores learn nothing.
+    """
+    labelled = batch.labelled[:, None, :].to(raw.class_logits.dtype)
+    share = (raw.class_logits.softmax(dim=2) * labelled).sum(dim=2)
+    return torch.where(batch.labelled.all(dim=1)[:, None], 1.0, share)

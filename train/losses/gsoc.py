@@ -1,0 +1,124 @@
+"""The 2017 project's loss: the forward of its Caffe layer SqueezeDetLoss."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+
+from ..config import option
+from ..data.loader import Batch
+from ..models.squeezedet import RawOutput
+from ..torch_boxes import decode, elementwise_iou, to_xywh
+from .base import Loss, labelled_share
+
+EPSILON = 1e-7
+
+
+@dataclass(frozen=True)
+class GsocConfig:
+    """The layer's weights (SqueezeDet_train_test.prototxt of opencv_contrib), and its quirks, on as in the layer."""
+
+    box: float = option(5.0, "lambda_bbox: squared error of the deltas")
+    confidence_positive: float = option(75.0, "pos_conf: squared error of the confidence where an object is")
+    confidence_negative: float = option(100.0, "neg_conf: squared confidence elsewhere (1000 in the project's blog)")
+    classes: float = option(1.0, "the layer's lambda_conf: cross-entropy over the classes")
+    assign_by_prediction: bool = option(
+        True, "quirk: an object belongs to the anchor whose predicted box overlaps it most; off: the paper's rule"
+    )
+    repeat_negatives: bool = option(True, "quirk: an anchor is told 'nothing here' once by each object it has not")
+    plus_one: bool = option(True, "quirk: targets are 1 px wider and higher, predictions end 1 px before the border")
+
+
+@dataclass
+class Match:
+    """The M objects of a batch: which anchor each belongs to, and the IoU of that anchor's predicted box; (M,)."""
+
+    anchor_ids: torch.Tensor
+    iou: torch.Tensor
+
+
+class GsocLoss(Loss):
+    """src/caffe/layers/squeezedet_loss_layer.cpp of kvmanohar22/caffe, branch obj_detect_loss (formula: kvmanohar22's
+    GSoC blog). For a photo with n objects o at anchors a(o), out of A anchors, and its mean over the photos:
+
+        box / n * sum_o |d_a(o) - target_o|^2                      d: the deltas
+      + confidence_positive / n * sum_o (c_a(o) - IoU_o)^2         c: the confidence after the sigmoid
+      + confidence_negative / (A - n) * sum_o sum_{a != a(o)} c_a^2
+      - classes / n * sum_o log(p_a(o) + 1e-7)                     p: the object's class after the softmax
+
+    The gradient is this formula's (a(o) and IoU_o held constant). The layer's own backward is not: it leaves 1 / n out
+    of the classes and divides integers for the boxes.
+
+    Its quirks have switches in GsocConfig. One more is in the spec: `grid_transposed` with `delta_order="xyhw"` and
+    `size_delta_cap=inf` is the layer's geometry; any other works as well.
+
+    What the layer lacks, and what leaves it the same where all objects weigh 1 and all classes are labelled:
+    - a photo without objects counts (the layer gives NaN): n is taken as 1, and each anchor is a negative once;
+    - an object's own terms are multiplied by its weight; n counts objects;
+    - anchors near an `ignore` object are no negatives;
+    - in a photo that is labelled for some classes, a negative's c is multiplied by `labelled_share`, so that what may
+      be an object of another class is not punished.
+    """
+
+    def forward(self, raw: RawOutput, batch: Batch) -> dict[str, torch.Tensor]:
+        match = self.match(raw, batch)
+        return {
+            "box": self.config.box * self.loss_box(raw, batch, match),
+            "conf_pos": self.config.confidence_positive * self.loss_confidence_positive(raw, batch, match),
+            "conf_neg": self.config.confidence_negative * self.loss_confidence_negative(raw, batch, match),
+            "class": self.config.classes * self.loss_class(raw, batch, match),
+        }
+
+    @torch.no_grad()
+    def match(self, raw: RawOutput, batch: Batch) -> Match:
+        """Among equal overlaps the first anchor; two objects may get the same one."""
+        photo_ids, boxes_xyxy = batch.object_photo_ids, batch.object_boxes_xyxy
+        deltas_xywh = to_xywh(raw.deltas, self.spec.delta_order)
+        predicted_xyxy = decode(deltas_xywh, self.anchors_cxcywh, self.spec.size_delta_cap)
+        limit = self.anchors_cxcywh.new_tensor(self.spec.input_wh * 2) - float(self.config.plus_one)
+        predicted_xyxy = predicted_xyxy.clamp(min=torch.zeros_like(limit), max=limit)
+        iou = elementwise_iou(predicted_xyxy[photo_ids], boxes_xyxy[:, None], EPSILON)  # (M, A)
+        anchor_ids = iou.argmax(dim=1) if self.config.assign_by_prediction else batch.object_anchor_ids
+        return Match(anchor_ids, iou.gather(1, anchor_ids[:, None])[:, 0])
+
+    def loss_box(self, raw: RawOutput, batch: Batch, match: Match) -> torch.Tensor:
+        deltas_xywh = to_xywh(raw.deltas[batch.object_photo_ids, match.anchor_ids], self.spec.delta_order)
+        targets_xywh = self._encode(batch.object_boxes_xyxy, match.anchor_ids)
+        return _mean_over_photos(((deltas_xywh - targets_xywh) ** 2).sum(dim=1), batch)
+
+    def loss_confidence_positive(self, raw: RawOutput, batch: Batch, match: Match) -> torch.Tensor:
+        confidence = raw.confidence_logits[batch.object_photo_ids, match.anchor_ids].sigmoid()
+        return _mean_over_photos((confidence - match.iou) ** 2, batch)
+
+    def loss_confidence_negative(self, raw: RawOutput, batch: Batch, match: Match) -> torch.Tensor:
+        objects = _objects_per_photo(batch)[:, None]
+        owners = torch.zeros_like(raw.confidence_logits)  # (N, A): how many objects an anchor has
+        one = owners.new_ones(len(match.anchor_ids))
+        owners.index_put_((batch.object_photo_ids, match.anchor_ids), one, accumulate=True)
+        times = objects.clamp(min=1) - owners if self.config.repeat_negatives else (owners == 0).to(owners)
+        squares = (raw.confidence_logits.sigmoid() * labelled_share(raw, batch)) ** 2 * times * ~batch.near_ignored
+        return (squares / (owners.shape[1] - objects).clamp(min=1)).sum(dim=1).mean()
+
+    def loss_class(self, raw: RawOutput, batch: Batch, match: Match) -> torch.Tensor:
+        scores = raw.class_logits[batch.object_photo_ids, match.anchor_ids].softmax(dim=1)
+        right = scores.gather(1, batch.object_class_ids[:, None])[:, 0]
+        return _mean_over_photos(-torch.log(right + EPSILON), batch)
+
+    def _encode(self, boxes_xyxy: torch.Tensor, anchor_ids: torch.Tensor) -> torch.Tensor:
+        """(M, 4) boxes to (M, 4) deltas_xywh from their anchors, as gtruth_inv_transform does."""
+        anchors = self.anchors_cxcywh[anchor_ids]
+        wh = boxes_xyxy[:, 2:] - boxes_xyxy[:, :2] + float(self.config.plus_one)
+        centre = (boxes_xyxy[:, :2] + wh / 2 - anchors[:, :2]) / anchors[:, 2:]
+        return torch.cat([centre, torch.log(wh / anchors[:, 2:] + EPSILON)], dim=1)
+
+
+def _objects_per_photo(batch: Batch) -> torch.Tensor:
+    """(N,) int64."""
+    return torch.bincount(batch.object_photo_ids, minlength=len(batch.labelled))
+
+
+def _mean_over_photos(each: torch.Tensor, batch: Batch) -> torch.Tensor:
+    """(M,) values of the objects, weighted, to the mean over the photos of the mean over a photo's objects."""
+    objects = _objects_per_photo(batch)[batch.object_photo_ids]
+    return (each * batch.object_weights / objects).sum() / len(batch.labelled)

@@ -1,0 +1,120 @@
+"""The loss of SqueezeDet (arXiv 1612.01051, equation 2), as its authors' TensorFlow code computes it."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import torch
+
+from ..config import option
+from ..data.loader import Batch
+from ..models.squeezedet import RawOutput
+from ..torch_boxes import elementwise_iou, to_xywh
+from .base import Loss, labelled_share
+
+EPSILON = 1e-16
+SAFE_EXP_FROM = 1.0  # EXP_THRESH: from here on the exponential goes on as its tangent
+
+
+@dataclass(frozen=True)
+class PaperConfig:
+    """The weights of the KITTI configurations, and what the code does beside the formula, on as in the code."""
+
+    box: float = option(5.0, "LOSS_COEF_BBOX: squared error of the deltas")
+    confidence_positive: float = option(75.0, "LOSS_COEF_CONF_POS: squared error of the confidence where an object is")
+    confidence_negative: float = option(100.0, "LOSS_COEF_CONF_NEG: squared confidence elsewhere")
+    classes: float = option(1.0, "LOSS_COEF_CLASS: two-sided cross-entropy over the classes")
+    safe_exp: bool = option(True, "sizes grow as a line from e times the anchor's on; off: as at run time")
+    plus_one: bool = option(True, "quirk: predicted boxes end 1 px too far right and down")
+    centre_over_box: bool = option(
+        False, "quirk of the code, not the formula: centre targets are divided by the box's size, not the anchor's"
+    )
+
+
+class PaperLoss(Loss):
+    """nn_skeleton.py and dataset/imdb.py of BichenWuUCB/squeezeDet. For n objects o in all B photos of a batch, each
+    with an anchor of its own (`targets.unique_anchors`, before the net says anything), out of A anchors a photo:
+
+        box / n * sum_o |d_o - target_o|^2                      d: the deltas
+      + confidence_positive / (n B) * sum_o (c_o - IoU_o)^2     c: the confidence after the sigmoid
+      + confidence_negative / ((A - n) B) * sum_{a without object} c_a^2
+      - classes / n * sum_o (log(p_o) + sum_{other classes k} log(1 - p_k))      p: the softmax
+
+    n is that of the whole batch even beside A, which is one photo's, and the confidence alone is also divided by B: so
+    the code has it; the paper does not say. IoU_o is that of the predicted box and is held constant. The authors also
+    clip the gradient of each variable to a norm of 1 (`--clip 1` clips the norm of all together).
+
+    What the code lacks, and what leaves it the same where all objects weigh 1 and all classes are labelled:
+    - a batch without objects is finite (the code divides by 0): n and A - n are taken as at least 1;
+    - an object's own terms are multiplied by its weight; n counts objects;
+    - anchors near an `ignore` object are no negatives;
+    - in a photo that is labelled for some classes, a negative's c is multiplied by `labelled_share`, so that what may
+      be an object of another class is not punished.
+    """
+
+    def forward(self, raw: RawOutput, batch: Batch) -> dict[str, torch.Tensor]:
+        return {
+            "box": self.config.box * self.loss_box(raw, batch),
+            "conf_pos": self.config.confidence_positive * self.loss_confidence_positive(raw, batch),
+            "conf_neg": self.config.confidence_negative * self.loss_confidence_negative(raw, batch),
+            "class": self.config.classes * self.loss_class(raw, batch),
+        }
+
+    def loss_box(self, raw: RawOutput, batch: Batch) -> torch.Tensor:
+        deltas_xywh = self._deltas_xywh(raw, batch)
+        squares = (deltas_xywh - self._encode(batch.object_boxes_xyxy, batch.object_anchor_ids)) ** 2
+        return _mean_over_objects(squares.sum(dim=1), batch)
+
+    def loss_confidence_positive(self, raw: RawOutput, batch: Batch) -> torch.Tensor:
+        with torch.no_grad():
+            predicted_xyxy = self._decode(self._deltas_xywh(raw, batch), batch.object_anchor_ids)
+            iou = elementwise_iou(predicted_xyxy, batch.object_boxes_xyxy, EPSILON)
+        confidence = raw.confidence_logits[batch.object_photo_ids, batch.object_anchor_ids].sigmoid()
+        return _mean_over_objects((confidence - iou) ** 2, batch) / len(batch.labelled)
+
+    def loss_confidence_negative(self, raw: RawOutput, batch: Batch) -> torch.Tensor:
+        negative = ~batch.near_ignored
+        negative[batch.object_photo_ids, batch.object_anchor_ids] = False
+        squares = (raw.confidence_logits.sigmoid() * labelled_share(raw, batch)) ** 2 * negative
+        without_object = max(negative.shape[1] - len(batch.object_anchor_ids), 1)
+        return squares.sum() / without_object / len(batch.labelled)
+
+    def loss_class(self, raw: RawOutput, batch: Batch) -> torch.Tensor:
+        scores = raw.class_logits[batch.object_photo_ids, batch.object_anchor_ids].softmax(dim=1)
+        is_class = torch.zeros_like(scores).scatter_(1, batch.object_class_ids[:, None], 1.0)
+        yes, no = torch.log(scores + EPSILON), torch.log(1 - scores + EPSILON)
+        return _mean_over_objects(-(is_class * yes + (1 - is_class) * no).sum(dim=1), batch)
+
+    def _deltas_xywh(self, raw: RawOutput, batch: Batch) -> torch.Tensor:
+        """(M, 4): what the objects' anchors say."""
+        return to_xywh(raw.deltas[batch.object_photo_ids, batch.object_anchor_ids], self.spec.delta_order)
+
+    def _encode(self, boxes_xyxy: torch.Tensor, anchor_ids: torch.Tensor) -> torch.Tensor:
+        """(M, 4) boxes to (M, 4) deltas_xywh from their anchors."""
+        anchors = self.anchors_cxcywh[anchor_ids]
+        wh = boxes_xyxy[:, 2:] - boxes_xyxy[:, :2]
+        offset = (boxes_xyxy[:, :2] + boxes_xyxy[:, 2:]) / 2 - anchors[:, :2]
+        centre = offset / (wh if self.config.centre_over_box else anchors[:, 2:])
+        return torch.cat([centre, torch.log(wh / anchors[:, 2:])], dim=1)
+
+    def _decode(self, deltas_xywh: torch.Tensor, anchor_ids: torch.Tensor) -> torch.Tensor:
+        """(M, 4) deltas to (M, 4) boxes_xyxy inside the picture."""
+        anchors = self.anchors_cxcywh[anchor_ids]
+        sizes = deltas_xywh[:, 2:]
+        if self.config.safe_exp:
+            tangent = math.exp(SAFE_EXP_FROM) * (sizes - SAFE_EXP_FROM + 1)
+            growth = torch.where(sizes > SAFE_EXP_FROM, tangent, sizes.exp())
+        else:
+            growth = sizes.clamp(max=self.spec.size_delta_cap).exp()
+        centre, half = anchors[:, :2] + anchors[:, 2:] * deltas_xywh[:, :2], anchors[:, 2:] * growth / 2
+        boxes_xyxy = torch.cat([centre - half, centre + half], dim=1)
+        pixel = float(self.config.plus_one)
+        limit = anchors.new_tensor(self.spec.input_wh * 2) - pixel
+        boxes_xyxy = boxes_xyxy.clamp(min=torch.zeros_like(limit), max=limit)
+        return boxes_xyxy + anchors.new_tensor([0.0, 0.0, pixel, pixel])
+
+
+def _mean_over_objects(each: torch.Tensor, batch: Batch) -> torch.Tensor:
+    """(M,) values of the objects, weighted, over the number of objects."""
+    return (each * batch.object_weights).sum() / max(len(each), 1)
