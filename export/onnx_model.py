@@ -220,8 +220,7 @@ def _decode(builder: GraphBuilder, spec: ModelSpec) -> None:
     shift = builder.add("Mul", [centre_deltas, anchor_wh], "shift")
     centre = builder.add("Add", [shift, floats("anchor_centre", anchors[..., :2])], "centre")
     if np.isfinite(spec.size_delta_cap):
-        lowest = floats("lowest", np.finfo(np.float32).min)  # OpenCV before 4.7 wants both limits
-        size_deltas = builder.add("Clip", [size_deltas, lowest, floats("cap", spec.size_delta_cap)], "capped")
+        size_deltas = builder.add("Clip", [size_deltas, "", floats("cap", spec.size_delta_cap)], "capped")
     # half the size is all that the corners need
     half_anchor_wh = floats("half_anchor_wh", anchors[..., 2:] / 2)
     half_wh = builder.add("Mul", [builder.add("Exp", [size_deltas], "growth"), half_anchor_wh], "half_wh")

@@ -1,0 +1,122 @@
+"""The C++ samples, built by CMake against the system's OpenCV 4, find what `Detector` finds in real photos."""
+
+import dataclasses
+import math
+import shutil
+import subprocess
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from sqdet_cv import Detector, ModelSpec
+from sqdet_cv.boxes import iou_matrix
+from tests.released import PHOTOS, ROOT, released_net
+
+pytest.importorskip("torch")
+HEADER = Path("/usr/include/opencv4/opencv2/core_detect.hpp")  # of Debian's libopencv-contrib-dev
+pytestmark = pytest.mark.skipif(
+    not (shutil.which("cmake") and shutil.which("g++") and HEADER.exists()),
+    reason="needs cmake, g++, libopencv-dev and libopencv-contrib-dev",
+)
+THRESHOLD = 0.3
+
+
+@pytest.fixture(scope="module")
+def built(tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp("build")
+    for step in (["-S", str(ROOT / "samples" / "cpp"), "-B", str(folder)], ["--build", str(folder)]):
+        done = subprocess.run(["cmake", *step], capture_output=True, text=True, timeout=300)
+        assert done.returncode == 0, done.stdout + done.stderr
+    return folder
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory) -> Path:
+    """The released weights as a checkpoint net.pt, beside which the exports go.
+
+    Without the cap on sizes, which they never reach: Debian 12's OpenCV 4.6, older than what is supported, reads no
+    Clip node with limits.
+    """
+    from train.checkpoint import save_checkpoint
+
+    net, spec = released_net()
+    spec = dataclasses.replace(spec, size_delta_cap=math.inf)
+    path = tmp_path_factory.mktemp("model") / "net.pt"
+    save_checkpoint(path, net, spec, net.state_dict(), {})
+    return path
+
+
+def run(program: Path, *arguments: object) -> list[tuple[str, float, np.ndarray]]:
+    done = subprocess.run([program, *map(str, arguments)], capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stderr
+    rows = [line.rsplit(" ", 5) for line in done.stdout.splitlines()]
+    return [(label, float(score), np.float64(box)) for label, score, *box in rows]
+
+
+def kept_by_infer_bbox(found) -> list[int]:
+    """Detections that no better one of their class overlaps by more than 0.1, a suppressed one or not."""
+    iou = iou_matrix(found.boxes_xyxy, found.boxes_xyxy)
+    better = [[j for j in range(i) if found.labels[j] == found.labels[i]] for i in range(len(found))]
+    return [i for i in range(len(found)) if not any(iou[i, j] > 0.1 for j in better[i])]
+
+
+def test_infer_bbox_finds_what_detector_finds(built, model):
+    """On five real photos at least each object is one of `Detector`'s boxes (IoU above 0.9), and where the class's 64
+    best anchors hold all candidates they are exactly those that its suppression leaves."""
+    from export.__main__ import main
+
+    caffe, onnx = model.with_name("infer.caffemodel"), model.with_name("same.onnx")
+    assert main(["caffe", str(model), "--infer-bbox", "--out", str(caffe)]) == 0
+    assert main(["onnx", str(model), "--size", "416", "--crop", "1", "--out", str(onnx)]) == 0
+    detector = Detector(onnx, score_threshold=THRESHOLD, nms_threshold=1.0)  # every candidate
+    photos = whole = 0
+    for photo in PHOTOS:
+        found = detector(cv2.imread(str(photo)))
+        expected = found[np.array(kept_by_infer_bbox(found), int)]
+        objects = run(built / "detect_infer_bbox", caffe.with_suffix(".prototxt"), caffe, photo, THRESHOLD)
+        for label, score, box in objects:
+            same = [d for d in found if d.label == label and abs(d.score - score) < 1e-3]
+            assert same and iou_matrix(box[None], np.array([d.box_xyxy for d in same])).max() > 0.9
+        if len(found) <= 64:
+            assert sorted(label for label, _, _ in objects) == sorted(expected.labels)
+            whole += bool(objects)
+        photos += bool(objects)
+    assert photos >= 5 and whole >= 2
+
+
+def test_onnx_finds_what_detector_finds(built, model):
+    from export.__main__ import main
+
+    onnx = model.with_name("decoded.onnx")
+    assert main(["onnx", str(model), "--head", "decoded", "--out", str(onnx)]) == 0
+    detector = Detector(onnx, score_threshold=THRESHOLD)
+    json = onnx.with_suffix(".json")
+    json.write_text(json.read_text().replace("null", "1e9"))  # the cap again: cv::FileStorage reads no null
+    objects = 0
+    for photo in PHOTOS:
+        found = detector(cv2.imread(str(photo)))
+        ours = run(built / "detect_onnx", onnx, json, photo, THRESHOLD)
+        assert [label for label, _, _ in ours] == list(found.labels)
+        for (_, score, box), one in zip(ours, found):
+            assert score == pytest.approx(one.score, abs=1e-3)
+            np.testing.assert_allclose(box, one.box_xyxy, atol=0.5)
+        objects += len(ours)
+    assert objects > 5
+    assert ModelSpec.load(onnx.with_suffix(".json")).labels == detector.spec.labels
+
+
+@pytest.mark.parametrize(
+    ("program", "arguments", "said"),
+    [
+        pytest.param("detect_onnx", ["a"], "usage", id="arguments"),
+        pytest.param("detect_onnx", ["a", "b", "c"], "b: not the JSON", id="json"),
+        pytest.param("detect_onnx", ["a", "b", "c", "2"], "2: the threshold", id="threshold"),
+        pytest.param("detect_infer_bbox", ["a", "b", "c"], "a, b: OpenCV cannot read", id="model"),
+        pytest.param("detect_infer_bbox", [], "usage", id="nothing"),
+    ],
+)
+def test_bad_input_exits_with_2(built, tmp_path, program, arguments, said):
+    done = subprocess.run([built / program, *arguments], capture_output=True, text=True, cwd=tmp_path, timeout=60)
+    assert done.returncode == 2 and said in done.stderr.splitlines()[-1]
