@@ -4,11 +4,7 @@ from __future__ import annotations
 
 import argparse
 import copy
-import csv
 import dataclasses
-import io
-import json
-import signal
 import sys
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,7 +12,6 @@ from pathlib import Path
 import torch
 from tqdm import tqdm
 
-from sqdet_cv.files import write_text_atomically
 from sqdet_cv.spec import ModelSpec
 
 from .anchors import find_anchors
@@ -27,6 +22,7 @@ from .data.loader import Batch, DetectionData, epoch_order, make_loader
 from .data.sample import VocSample
 from .data.source import open_dataset
 from .detectors import TorchDetector
+from .device import find_device
 from .errors import TrainError
 from .evaluation import EVAL_SCORE_THRESHOLD, evaluate, mean_ap
 from .labels import HELP as LABELS_HELP
@@ -34,6 +30,7 @@ from .labels import parse_labels
 from .losses import LOSSES, GsocConfig, Loss, OursConfig, PaperConfig
 from .models.squeezedet import NETS, NetConfig, SqueezeDet
 from .optim import WeightAverage, freeze, lr_factor, make_optimizer
+from .run_folder import StopRequest, begin_run, refuse_old_run, stop_on_interrupt, write_results
 from .weights import initialise
 
 
@@ -76,10 +73,7 @@ class FitConfig:
             if getattr(self, name) < low:
                 shown = name.replace("_", "-")
                 raise TrainError(f"--{shown} {getattr(self, name)}: expected {low} or more")
-        if self.device not in ("auto", "cpu", "cuda"):
-            raise TrainError(f"--device {self.device}: expected cpu, cuda or auto")
-        if self.device == "cuda" and not torch.cuda.is_available():
-            raise TrainError("--device cuda: this PyTorch finds no CUDA device")
+        find_device(self.device)
         if self.loss not in LOSSES:
             raise TrainError(f"--loss {self.loss}: there are {', '.join(LOSSES)}")
         for name, (_, config_class, _) in LOSSES.items():
@@ -103,9 +97,7 @@ class Fit:
 
     def __init__(self, config: FitConfig, net: SqueezeDet, spec: ModelSpec, samples: list[VocSample]) -> None:
         self.config, self.out = config, Path(config.out)
-        self.device = torch.device(
-            config.device if config.device != "auto" else ("cuda" if torch.cuda.is_available() else "cpu")
-        )
+        self.device = find_device(config.device)
         self.samples = samples
         self.val_samples = open_dataset(config.data, [config.val], spec.labels)
         # channels_last is 1.6 times faster than the default on this net's convolutions on a CPU
@@ -122,15 +114,11 @@ class Fit:
         self.epoch, self.step = 0, 0  # the next to do
         self.history: list[dict] = []
         self.sums: dict[str, float] = {}  # loss parts of the epoch so far
-        self.stop_asked = False
         self.resumed_by = self.out  # the folder to name to --resume
 
     @classmethod
     def start(cls, config: FitConfig) -> Fit:
-        if (Path(config.out) / "last.pt").exists():
-            raise TrainError(
-                f"{config.out}: holds a run already; go on with it by --resume {config.out}, or name another"
-            )
+        refuse_old_run(Path(config.out))
         if config.net not in NETS:
             raise TrainError(f"--net {config.net}: there are {', '.join(NETS)}")
         torch.manual_seed(config.seed)
@@ -148,8 +136,7 @@ class Fit:
         if config.init:
             print(initialise(net, config.init))
         fit = cls(config, net, spec, samples)
-        fit.out.mkdir(parents=True, exist_ok=True)
-        write_text_atomically(fit.out / "config.json", json.dumps(dataclasses.asdict(config), indent=1) + "\n")
+        begin_run(fit.out, config)
         return fit
 
     @classmethod
@@ -173,21 +160,15 @@ class Fit:
 
     def run(self) -> None:
         """Trains to the end, or until Ctrl-C, after which `resume` goes on."""
-        previous = signal.signal(signal.SIGINT, self._ask_to_stop)
-        try:
+        with stop_on_interrupt() as stop:
             while self.epoch < len(self.epoch_sizes):
-                if not self._train_epoch():
+                if not self._train_epoch(stop):
                     self._save("last.pt")
                     print(f"stopped at epoch {self.epoch + 1}, step {self.step}; go on with --resume {self.resumed_by}")
                     raise SystemExit(130)
                 self._finish_epoch()
-        finally:
-            signal.signal(signal.SIGINT, previous)
 
-    def _ask_to_stop(self, *_: object) -> None:
-        self.stop_asked = True
-
-    def _train_epoch(self) -> bool:
+    def _train_epoch(self, stop: StopRequest) -> bool:
         """The rest of the current epoch; False if asked to stop before its end."""
         config, size = self.config, self.epoch_sizes[self.epoch]
         spec = self.spec.resized((size, size), self.net.grid_hw((size, size)))
@@ -210,7 +191,7 @@ class Fit:
                     self.sums[name] = self.sums.get(name, 0.0) + value
                 self.step += 1
                 bar.set_postfix({name: f"{total / self.step:.3f}" for name, total in self.sums.items()}, refresh=False)
-                if self.stop_asked:
+                if stop.asked:
                     return False
                 if self.step % config.save_steps == 0:
                     self._save("last.pt")
@@ -248,11 +229,7 @@ class Fit:
         self.epoch, self.step, self.sums = self.epoch + 1, 0, {}
         if val_map > best_before:
             self._save("best.pt")
-        text = io.StringIO()
-        writer = csv.DictWriter(text, self.history[0])
-        writer.writeheader()
-        writer.writerows(self.history)
-        write_text_atomically(self.out / "results.csv", text.getvalue())
+        write_results(self.out, self.history)
         # Last: a run killed before this line does the end of the epoch again, one killed after it has all files.
         self._save("last.pt")
 

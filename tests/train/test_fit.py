@@ -16,6 +16,7 @@ import torch
 from sqdet_cv.spec import VOC_LABELS
 from tests.helpers import write_devkit, write_list, write_photo
 from train import fit as fit_module
+from train import run_folder
 from train.__main__ import main
 from train.checkpoint import load_checkpoint, net_from_checkpoint
 from train.errors import TrainError
@@ -57,6 +58,16 @@ def reference(devkit: Path, tmp_path_factory):
         return made[net]
 
     return get
+
+
+def _interrupted(step):
+    """A training step in which Ctrl-C is pressed."""
+
+    def interrupted_step(self: Fit, *args: object) -> dict:
+        os.kill(os.getpid(), signal.SIGINT)
+        return step(self, *args)
+
+    return interrupted_step
 
 
 def _assert_same_run(out: Path, reference: Path) -> None:
@@ -191,8 +202,7 @@ def test_a_run_stopped_after_any_step_resumes_bit_for_bit(
 
 def test_a_run_of_before_there_were_several_losses_resumes(devkit: Path, reference, tmp_path: Path, monkeypatch):
     """Its checkpoint has the options of `ours` under `loss`, and none of the other losses."""
-    step = Fit._train_step
-    monkeypatch.setattr(Fit, "_train_step", lambda self, *args: (self._ask_to_stop(), step(self, *args))[1])
+    monkeypatch.setattr(Fit, "_train_step", _interrupted(Fit._train_step))
     assert _run(_words(devkit, tmp_path / "run", net="sqdet")) == 130
     monkeypatch.undo()
     saved = load_checkpoint(tmp_path / "run" / "last.pt")
@@ -220,8 +230,8 @@ def test_a_crash_between_the_files_of_an_epoch_loses_none(
         return wrapper
 
     with monkeypatch.context() as patch:
-        for name in ("save_checkpoint", "write_text_atomically"):
-            patch.setattr(fit_module, name, crashing(getattr(fit_module, name)))
+        patch.setattr(fit_module, "save_checkpoint", crashing(fit_module.save_checkpoint))
+        patch.setattr(run_folder, "write_text_atomically", crashing(run_folder.write_text_atomically))
         with pytest.raises(Crash):
             main(_words(devkit, tmp_path / "run", net="sqdet"))
     assert _run(["fit", "--resume", str(tmp_path / "run")]) == 0
@@ -235,9 +245,7 @@ def test_a_finished_run_resumes_to_itself(reference):
 
 
 def test_a_moved_run_resumes_where_it_is(devkit: Path, tmp_path: Path, monkeypatch):
-    monkeypatch.setattr(Fit, "_ask_to_stop", lambda self, *_: setattr(self, "stop_asked", True))
-    step = Fit._train_step
-    monkeypatch.setattr(Fit, "_train_step", lambda self, *args: (self._ask_to_stop(), step(self, *args))[1])
+    monkeypatch.setattr(Fit, "_train_step", _interrupted(Fit._train_step))
     assert _run(_words(devkit, tmp_path / "old", sizes="64:1")) == 130
     monkeypatch.undo()
     (tmp_path / "old").rename(tmp_path / "new")
