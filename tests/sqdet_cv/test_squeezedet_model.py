@@ -6,12 +6,13 @@ import cv2
 import numpy as np
 import pytest
 
-from sqdet_cv import BackendError, Detector, SqdetError, SqueezeDetModel
+from sqdet_cv import BackendError, Detector, ModelSpec, SqdetError, SqueezeDetModel
 from tests.helpers import slow_iou
 from tests.released import MODEL, PHOTOS, PICTURES
 
 ASTRONAUT = cv2.imread(str(PICTURES / "astronaut.jpg"))
-TRAINED_WITH = {"scale": 1.0, "size": (320, 320), "mean": (104, 117, 123), "swapRB": False, "crop": False}
+SIDE = ModelSpec.load(MODEL.with_suffix(".json")).input_wh[0]
+TRAINED_WITH = {"scale": 1.0, "size": (SIDE, SIDE), "mean": (104, 117, 123), "swapRB": False, "crop": False}
 
 # A detector of the kind that the real class reads: one convolution, two anchors, three classes.
 DARKNET = """[net]
@@ -102,7 +103,7 @@ def test_has_the_real_classs_methods():
 
 
 def test_setters_can_be_chained(fresh):
-    chained = fresh.setInputSize(320, 320).setInputSize((320, 320)).setInputMean(TRAINED_WITH["mean"])
+    chained = fresh.setInputSize(SIDE, SIDE).setInputSize((SIDE, SIDE)).setInputMean(TRAINED_WITH["mean"])
     chained = chained.setInputScale(1.0).setInputSwapRB(False).setInputCrop(False).setNmsAcrossClasses(True)
     chained = chained.setPreferableBackend(cv2.dnn.DNN_BACKEND_OPENCV).setPreferableTarget(cv2.dnn.DNN_TARGET_CPU)
     assert chained.enableWinograd(False) is fresh and fresh.getNmsAcrossClasses() is True
@@ -167,11 +168,11 @@ def test_not_a_frame(model, frame):
 def test_parameters_count_as_in_cv2(fresh, mean, swap_rb, crop):
     frame = ASTRONAUT[60:420]  # wider than high, less than twice the network's size
     params = cv2.dnn.Image2BlobParams()
-    params.scalefactor, params.size, params.swapRB = (0.5, 0.5, 0.5, 0.5), (320, 320), swap_rb
+    params.scalefactor, params.size, params.swapRB = (0.5, 0.5, 0.5, 0.5), (SIDE, SIDE), swap_rb
     params.mean = [*np.atleast_1d(mean).tolist(), 0, 0, 0][:4]
     params.paddingmode = cv2.dnn.DNN_PMODE_CROP_CENTER if crop else cv2.dnn.DNN_PMODE_NULL
     expected = Detector(backend="opencv").forward(cv2.dnn.blobFromImageWithParams(frame, params))
-    fresh.setInputParams(0.5, (320, 320), mean, swap_rb, crop)
+    fresh.setInputParams(0.5, (SIDE, SIDE), mean, swap_rb, crop)
     with pytest.warns(UserWarning, match="the model was trained with scale 1, mean"):
         found = fresh.predict(frame)
     for mine, theirs in zip(found, expected):
@@ -179,15 +180,15 @@ def test_parameters_count_as_in_cv2(fresh, mean, swap_rb, crop):
 
 
 @pytest.mark.parametrize(
-    "frame", [ASTRONAUT[60:380], ASTRONAUT[:, 100:400], ASTRONAUT[:320, :320]], ids=["wide", "high", "square"]
+    "frame", [ASTRONAUT[60:380], ASTRONAUT[:, 80:400], ASTRONAUT[:320, :320]], ids=["wide", "high", "square"]
 )
 def test_boxes_of_a_crop_lie_where_the_objects_are(fresh, frame):
     height, width = frame.shape[:2]
-    factor = 320 / min(height, width)
+    factor = SIDE / min(height, width)
     covering = cv2.resize(frame, (round(width * factor), round(height * factor)))
-    left, top = (covering.shape[1] - 320) // 2, (covering.shape[0] - 320) // 2
+    left, top = (covering.shape[1] - SIDE) // 2, (covering.shape[0] - SIDE) // 2
     seen = Detector(score_threshold=0.2, nms_threshold=0.4, backend="opencv")(
-        covering[top : top + 320, left : left + 320]
+        covering[top : top + SIDE, left : left + SIDE]
     )
     class_ids, _, boxes = fresh.setInputCrop(True).detect(frame, 0.2, 0.4)
     order = np.argsort(seen.class_ids, kind="stable")
@@ -207,7 +208,7 @@ def test_the_trained_parameters_change_nothing(fresh, model):
 
 
 def test_one_warning_for_other_parameters(fresh):
-    fresh.setInputParams(1 / 255, (320, 320), swapRB=True)
+    fresh.setInputParams(1 / 255, (SIDE, SIDE), swapRB=True)
     said = r"scale 1, mean \(104, 117, 123\), swapRB False, but gets scale 0.003922, mean \(0, 0, 0\), swapRB True"
     with pytest.warns(UserWarning, match=said) as warned:
         fresh.detect(ASTRONAUT)
@@ -219,7 +220,10 @@ def test_one_warning_for_other_parameters(fresh):
     ("setter", "arguments", "said"),
     [
         pytest.param(
-            "setInputSize", (416, 416), "416x416, but this network takes 320x320 only; .*--size 416x416", id="416"
+            "setInputSize",
+            (416, 416),
+            f"416x416, but this network takes {SIDE}x{SIDE} only; .*--size 416x416",
+            id="416",
         ),
         pytest.param("setInputSize", ((320, 240),), "--size 320x240", id="not square"),
         pytest.param(
