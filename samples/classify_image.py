@@ -1,6 +1,6 @@
-"""What a picture shows, by SqueezeNet: python classify_image.py --model squeezenet.onnx cat.jpg
+"""What a picture shows, by SqueezeNet: python classify_image.py cat.jpg
 
-The model comes from an archive of ImageNet weights and a list of the class names:
+Another model than the one in the package comes from an archive of ImageNet weights and a list of the class names:
     python -m export classifier WEIGHTS.npz --labels NAMES.txt --out squeezenet.onnx
 """
 
@@ -22,7 +22,7 @@ def main(argv: list[str] | None = None) -> int:
     # one line instead of argparse's whole usage
     parser.error = lambda message: parser.exit(2, f"classify_image: {message} (--help says more)\n")
     parser.add_argument("pictures", nargs="+", metavar="PICTURE", help="picture, folder or glob")
-    parser.add_argument("--model", required=True, help="exported .onnx with its .json beside it")
+    parser.add_argument("--model", help="exported .onnx with its .json beside it, or a .sqdet (default: the embedded)")
     parser.add_argument("--top", type=int, default=5, help="classes a picture (default: 5)")
     parser.add_argument("--out", type=Path, metavar="DIR", help="write annotated pictures here")
     arguments = parser.parse_args(argv)

@@ -29,7 +29,8 @@ class Classifier:
     """Runs a classifier in cv2.dnn. Not thread-safe: a network holds its last input, so give each thread its own.
 
     Args:
-        model: an exported `NAME.onnx` with `NAME.json` beside it, or a packed `NAME.sqdet`.
+        model: an exported `NAME.onnx` with `NAME.json` beside it, or a packed `NAME.sqdet`; None: the one that came
+            with the package, SqueezeNet v1.0 for the 1000 ImageNet classes.
         backend: as for `Detector`.
 
     Attributes:
@@ -40,17 +41,18 @@ class Classifier:
         ModelFileError: a file is missing, damaged, or contradicts its spec.
         BackendError: this OpenCV lacks the backend, or computed elsewhere when it was asked for it.
 
-    >>> classifier = Classifier("squeezenet.onnx")             # doctest: +SKIP
+    >>> classifier = Classifier()                              # doctest: +SKIP
     >>> for found in classifier(cv2.imread("cat.jpg")):        # doctest: +SKIP
     ...     print(found.label, found.score)
     """
 
-    def __init__(self, model: str | Path, backend: str = "auto") -> None:
+    def __init__(self, model: str | Path | None = None, backend: str = "auto") -> None:
         self._net, self.spec = load_model(model, ClassifierSpec)
+        name = "the embedded model" if model is None else str(model)  # for the errors
         if OUTPUT not in self._net.getUnconnectedOutLayersNames():
             outputs = ", ".join(self._net.getUnconnectedOutLayersNames())
-            raise ModelFileError(f"{model}: its outputs are {outputs}; expected {OUTPUT}")
-        self._start(str(model), backend)
+            raise ModelFileError(f"{name}: its outputs are {outputs}; expected {OUTPUT}")
+        self._start(name, backend)
 
     def __call__(self, image_bgr: np.ndarray, top: int = 5) -> list[Classification]:
         """The `top` most probable classes of one picture, best first; all of them where there are fewer.

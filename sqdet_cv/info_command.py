@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import json
 import platform
-from importlib import resources
 
 import cv2
 import numpy as np
@@ -13,7 +12,8 @@ import numpy as np
 from . import __version__
 from .backends import BACKENDS
 from .detector import Detector
-from .model_file import EMBEDDED
+from .model_file import embedded_file
+from .spec import ModelSpec
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -43,8 +43,8 @@ def collect() -> dict[str, object]:
         "auto": detector.backend.name,
         "backends": backends,
         "model": {
-            "name": EMBEDDED,
-            "bytes": len((resources.files("sqdet_cv") / "models" / EMBEDDED).read_bytes()),
+            "name": embedded_file(ModelSpec).name,
+            "bytes": len(embedded_file(ModelSpec).read_bytes()),
             "input_wh": list(detector.spec.input_wh),
             "labels": list(detector.spec.labels),
         },

@@ -5,29 +5,41 @@ from __future__ import annotations
 import os
 from importlib import resources
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
 
 from . import packed
 from .caffe_file import read_caffe, require_caffe_importer
+from .classifier_spec import ClassifierSpec
 from .errors import ModelFileError, SpecError
 from .quiet import quiet_opencv
 from .spec import ModelSpec
 from .spec_json import Spec
 
-EMBEDDED = "sqdet_voc.onnx"
+if TYPE_CHECKING:
+    from importlib.resources.abc import Traversable  # not in Python 3.10
+
+# In the package, by kind of model.
+EMBEDDED = {ModelSpec: "sqdet_voc.onnx", ClassifierSpec: "squeezenet_imagenet.sqdet"}
+
+
+def embedded_file(spec_type: type[Spec]) -> Traversable:
+    """The model file of that kind in the package."""
+    return resources.files("sqdet_cv") / "models" / EMBEDDED[spec_type]
 
 
 def load_model(path: str | Path | None = None, spec_type: type[Spec] = ModelSpec) -> tuple[cv2.dnn.Net, Spec]:
     """The network and spec of `NAME.onnx` with `NAME.json` beside it, of a packed `NAME.sqdet`, which holds both, or of
-    `NAME.caffemodel` with `NAME.prototxt` and `NAME.json` (OpenCV 4); None: the embedded model, a detector.
+    `NAME.caffemodel` with `NAME.prototxt` and `NAME.json` (OpenCV 4); None: the embedded model of the
+    kind that `spec_type` describes.
 
     Raises:
         ModelFileError: a file is missing or is not what it should be; names the file.
     """
-    file = resources.files("sqdet_cv") / "models" / EMBEDDED if path is None else Path(path)
-    name = f"embedded {EMBEDDED}" if path is None else str(path)
+    file = embedded_file(spec_type) if path is None else Path(path)
+    name = f"embedded {file.name}" if path is None else str(path)
     if file.name.endswith(".caffemodel"):
         require_caffe_importer(name)
     if not file.is_file():

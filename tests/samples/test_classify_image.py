@@ -72,7 +72,7 @@ def test_top_5_is_pytorchs(sample, capsys):
 
 
 BAD = {
-    "no arguments": ([], "required: PICTURE, --model"),
+    "no arguments": ([], "required: PICTURE"),
     "picture missing": (["--model", str(CLASSIFIER), "red.png", "no.jpg"], "no.jpg: no such file"),
     "not a picture": (["--model", str(CLASSIFIER), "damaged.jpg"], "damaged.jpg: damaged, or not a picture"),
     "camera": (["--model", str(CLASSIFIER), "0"], "camera 0: not a picture"),

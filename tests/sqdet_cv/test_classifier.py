@@ -14,6 +14,7 @@ import pytest
 from sqdet_cv import BackendError, Classifier, ClassifierSpec, ModelFileError, SqdetError
 from sqdet_cv.preprocess import classifier_blob
 from tests.colours import BLUE_BGR, CLASSIFIER, DETECTOR, RED_BGR
+from tests.released import PICTURES
 
 
 @pytest.fixture(scope="module")
@@ -167,3 +168,12 @@ def test_a_picture_stays_as_it_is(classifier: Classifier):
     before = picture.copy()
     classifier(picture)
     np.testing.assert_array_equal(picture, before)
+
+
+def test_the_embedded_model_knows_a_cat():
+    """SqueezeNet of Deep Compression, out of the package: no file to name."""
+    classifier = Classifier()
+    assert classifier.spec.num_classes == 1000
+    found = classifier(cv2.imread(str(PICTURES / "cat.jpg")))
+    assert len(found) == 5
+    assert {"tabby", "tiger_cat", "Egyptian_cat"} & {one.label for one in found}
