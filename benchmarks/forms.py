@@ -14,10 +14,10 @@ from pathlib import Path
 import numpy as np
 import onnx
 import torch
-from onnx import TensorProto, helper
+from onnx import helper
 
 from export.graph import Layer, trace
-from export.onnx_model import INPUT, IR_VERSION, OPSET, GraphBuilder, detector_model
+from export.onnx_model import INPUT, GraphBuilder, detector_model, finish_model
 from sqdet_cv.files import atomic_path
 from sqdet_cv.spec import VOC_LABELS, ModelSpec
 from train.checkpoint import net_from_checkpoint
@@ -176,7 +176,7 @@ def model_with_head(layers: list[Layer], spec: ModelSpec, head: Head) -> onnx.Mo
     convdet = layers[-1]
     if head.split == "none":
         builder.add_layer(replace(convdet, name="grid"))
-        return _model(builder, spec, {"grid": [1, sum(widths), *spec.grid_hw]})
+        return finish_model(builder, "form", spec.input_wh, {"grid": [1, sum(widths), *spec.grid_hw]})
 
     parts = ["slice_classes", "slice_confidence", "slice_deltas"]
     if head.split == "convs":
@@ -201,26 +201,14 @@ def model_with_head(layers: list[Layer], spec: ModelSpec, head: Head) -> onnx.Mo
     logits = [per_anchor(parts[0], "class_logits", c), per_anchor(parts[1], "confidence_logits")]
     outputs = {per_anchor(parts[2], "deltas", 4): [1, a, 4]}
     if head.logits:
-        return _model(builder, spec, outputs | {logits[0]: [1, a, c], logits[1]: [1, a]})
+        return finish_model(builder, "form", spec.input_wh, outputs | {logits[0]: [1, a, c], logits[1]: [1, a]})
     outputs[builder.add("Softmax", [logits[0]], "class_scores", axis=2)] = [1, a, c]
     outputs[builder.add("Sigmoid", [logits[1]], "confidence")] = [1, a]
-    return _model(builder, spec, outputs)
+    return finish_model(builder, "form", spec.input_wh, outputs)
 
 
 def _reshape(builder: GraphBuilder, source: str, output: str, *shape: int) -> str:
     return builder.add("Reshape", [source, builder.constant(f"{output}.shape", np.asarray(shape, np.int64))], output)
-
-
-def _model(builder: GraphBuilder, spec: ModelSpec, outputs: dict[str, list[int]]) -> onnx.ModelProto:
-    width, height = spec.input_wh
-    value = lambda name, shape: helper.make_tensor_value_info(name, TensorProto.FLOAT, shape)  # noqa: E731
-    inputs = [value(INPUT, [1, 3, height, width])]
-    graph = helper.make_graph(
-        builder.nodes, "form", inputs, [value(*output) for output in outputs.items()], builder.initializers
-    )
-    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", OPSET)], ir_version=IR_VERSION)
-    onnx.checker.check_model(model, full_check=True)
-    return model
 
 
 # -- all of them ---------------------------------------------------------------------------------------------------

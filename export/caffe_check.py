@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 
 from sqdet_cv.boxes import clip_boxes, decode_deltas
-from sqdet_cv.caffe_file import read_caffe
+from sqdet_cv.caffe_file import forward_detector
 from sqdet_cv.preprocess import images_to_blob
 from sqdet_cv.spec import ModelSpec
 from train.models.squeezedet import SqueezeDet
@@ -16,8 +16,7 @@ from .errors import ExportError
 
 
 def check_caffe(
-    prototxt: bytes,
-    caffemodel: bytes,
+    opencv_net: cv2.dnn.Net,
     name: str,
     net: SqueezeDet,
     spec: ModelSpec,
@@ -30,14 +29,11 @@ def check_caffe(
     Args:
         spec: the geometry of `net`; written_spec: that of the file, another one after `--infer-bbox`.
     """
-    opencv_net = read_caffe(prototxt, caffemodel, name)
     rows, columns = spec.grid_hw
 
     def run(blob: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        opencv_net.setInput(blob)
-        parts, (class_scores,), (confidence,) = opencv_net.forwardAndRetrieve(["slice", "softmax", "sigmoid"])
-        boxes = decode_deltas(parts[2].reshape(1, -1, 4), written_spec)
-        scores = class_scores * confidence.reshape(1, -1, 1)
+        deltas, class_scores, confidence = forward_detector(opencv_net, blob)
+        boxes, scores = decode_deltas(deltas, written_spec), class_scores * confidence[..., None]
         if written_spec.grid_transposed != spec.grid_transposed:
             by_column = [array.reshape(columns, rows, spec.num_shapes, -1) for array in (boxes, scores)]
             boxes, scores = (array.transpose(1, 0, 2, 3).reshape(1, spec.num_anchors, -1) for array in by_column)
@@ -46,9 +42,7 @@ def check_caffe(
     return compare(name, run, net, spec, crop, tolerance)
 
 
-def check_detection_output(
-    prototxt: bytes, caffemodel: bytes, name: str, spec: ModelSpec, tolerance: Tolerance
-) -> None:
+def check_detection_output(opencv_net: cv2.dnn.Net, name: str, spec: ModelSpec, tolerance: Tolerance) -> None:
     """Every row that DetectionOutput gives must be an anchor's box and score as our own code computes them.
 
     The tensors that go into it are checked by `check_caffe`. Which boxes are suppressed is not compared: with scores
@@ -57,7 +51,6 @@ def check_detection_output(
     Raises:
         ExportError: a row is none of them.
     """
-    opencv_net = read_caffe(prototxt, caffemodel, name)
     for image in images_to_blob(sample_pictures(), spec):
         opencv_net.setInput(image[None])
         (rows,), (scores,), parts = opencv_net.forwardAndRetrieve(["detection_out", "scores", "slice"])

@@ -6,7 +6,7 @@ import argparse
 import dataclasses
 from pathlib import Path
 
-from sqdet_cv.caffe_file import require_caffe_importer
+from sqdet_cv.caffe_file import read_caffe, require_caffe_importer
 from sqdet_cv.files import write_bytes_atomically
 from sqdet_cv.infer_bbox import VOC_2017_SPEC
 from sqdet_cv.postprocess import NMS_THRESHOLD
@@ -66,10 +66,11 @@ def run(args: argparse.Namespace) -> None:
     message = detector_net(trace(net, INPUT), spec, head, crop=crop, half=args.half, suppression=suppression)
     prototxt, caffemodel = to_text(message).encode(), message.SerializeToString()
 
+    opencv_net = read_caffe(prototxt, caffemodel, str(out))
     tolerance = HALF if args.half else EXACT
-    score_error, box_error = check_caffe(prototxt, caffemodel, str(out), net, spec, written_spec, crop, tolerance)
+    score_error, box_error = check_caffe(opencv_net, str(out), net, spec, written_spec, crop, tolerance)
     if args.detection_output:
-        check_detection_output(prototxt, caffemodel, str(out), spec, tolerance)
+        check_detection_output(opencv_net, str(out), spec, tolerance)
     write_bytes_atomically(out, caffemodel)
     write_bytes_atomically(out.with_suffix(".prototxt"), prototxt)
     written_spec.save(out.with_suffix(".json"))

@@ -145,7 +145,7 @@ def build_detector(
         "boxes_xyxy": [1, a, 4],
         "scores": [1, a, c],
     }
-    return _finish(builder, f"sqdet_{head}", spec.input_wh, {name: shapes[name] for name in HEADS[head]})
+    return finish_model(builder, f"sqdet_{head}", spec.input_wh, {name: shapes[name] for name in HEADS[head]})
 
 
 def classifier_model(layers: list[Layer], spec: ClassifierSpec, *, half: bool = False) -> onnx.ModelProto:
@@ -160,10 +160,10 @@ def classifier_model(layers: list[Layer], spec: ClassifierSpec, *, half: bool = 
         plane = builder.add_layer(layer)
     logits = builder.add("Flatten", [plane], "logits", axis=1)
     builder.add("Softmax", [logits], PROBABILITIES, axis=1)
-    return _finish(builder, "squeezenet", spec.input_wh, {PROBABILITIES: [1, spec.num_classes]})
+    return finish_model(builder, "squeezenet", spec.input_wh, {PROBABILITIES: [1, spec.num_classes]})
 
 
-def _finish(
+def finish_model(
     builder: GraphBuilder, name: str, input_wh: tuple[int, int], output_shapes: dict[str, list[int]]
 ) -> onnx.ModelProto:
     """The nodes as a checked model for one picture of size input_wh."""

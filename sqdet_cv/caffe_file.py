@@ -6,7 +6,10 @@ import cv2
 import numpy as np
 
 from .errors import ModelFileError
-from .quiet import quiet_opencv
+from .network_file import import_network
+
+# The last layers of the 2017 net and of our Caffe files: deltas (the third top of the first), class scores, confidence.
+LAST_LAYERS = ("slice", "softmax", "sigmoid")
 
 
 def require_caffe_importer(who: str) -> None:
@@ -28,12 +31,17 @@ def read_caffe(prototxt: bytes, caffemodel: bytes, name: str) -> cv2.dnn.Net:
     for kind, data in (("prototxt", prototxt), ("caffemodel", caffemodel)):
         if not data:
             raise ModelFileError(f"{name}: the {kind} is empty")
-    try:
-        with quiet_opencv():
-            net = cv2.dnn.readNetFromCaffe(np.frombuffer(prototxt, np.uint8), np.frombuffer(caffemodel, np.uint8))
-    except cv2.error as error:
-        reason = str(error.err or error).strip().splitlines()[0]
-        raise ModelFileError(f"{name}: OpenCV {cv2.__version__} cannot read it as Caffe: {reason}") from None
-    if net.empty():
-        raise ModelFileError(f"{name}: OpenCV {cv2.__version__} finds no network in it")
-    return net
+    buffers = [np.frombuffer(data, np.uint8) for data in (prototxt, caffemodel)]
+    return import_network(lambda: cv2.dnn.readNetFromCaffe(*buffers), "Caffe", name)
+
+
+def is_detector(net: cv2.dnn.Net) -> bool:
+    """True if it has the last layers of the 2017 net."""
+    return set(LAST_LAYERS) <= set(net.getLayerNames())
+
+
+def forward_detector(net: cv2.dnn.Net, blob: np.ndarray) -> list[np.ndarray]:
+    """deltas (N, A, 4), class scores (N, A, C) and confidence (N, A) of an (N, 3, height, width) blob."""
+    net.setInput(blob)
+    parts, (class_scores,), (confidence,) = net.forwardAndRetrieve(LAST_LAYERS)
+    return [parts[2].reshape(len(blob), -1, 4), class_scores, confidence.reshape(len(blob), -1)]

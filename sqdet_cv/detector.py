@@ -8,6 +8,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from . import caffe_file
 from .backends import CPU
 from .detections import Detections
 from .errors import BackendError, ModelFileError, SqdetError
@@ -22,8 +23,6 @@ HEADS = {
     "convdet": {"deltas": "A4", "class_scores": "AC", "confidence": "A"},
     "decoded": {"boxes_xyxy": "A4", "scores": "AC"},
 }
-# The last layers of the 2017 net and of our Caffe files: deltas (the third top of the first), class scores, confidence.
-CAFFE_LAYERS = ("slice", "softmax", "sigmoid")
 
 
 class Detector:
@@ -64,7 +63,7 @@ class Detector:
         self.nms_threshold = _share(nms_threshold, "nms_threshold")
         self._net, self.spec = load_model(model)
         self._name = "the embedded model" if model is None else str(model)  # for the errors
-        self._is_caffe = set(CAFFE_LAYERS) <= set(self._net.getLayerNames())
+        self._is_caffe = caffe_file.is_detector(self._net)
         self._head = "convdet" if self._is_caffe else self._find_head()
         self.backend = CPU  # until `set_backend` has started another
         self.set_backend(backend)
@@ -98,10 +97,9 @@ class Detector:
 
     def forward(self, blob: np.ndarray) -> list[np.ndarray]:
         """The raw tensors, in the order of HEADS, of an (N, 3, height, width) float32 blob from `images_to_blob`."""
-        self._net.setInput(blob)
         if self._is_caffe:
-            parts, (class_scores,), (confidence,) = self._net.forwardAndRetrieve(CAFFE_LAYERS)
-            return [parts[2].reshape(len(blob), -1, 4), class_scores, confidence.reshape(len(blob), -1)]
+            return caffe_file.forward_detector(self._net, blob)
+        self._net.setInput(blob)
         return list(self._net.forward(list(HEADS[self._head])))  # by name: 4.x and 5.x differ in the default
 
     def candidates(

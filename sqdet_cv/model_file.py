@@ -14,7 +14,7 @@ from . import packed
 from .caffe_file import read_caffe, require_caffe_importer
 from .classifier_spec import ClassifierSpec
 from .errors import ModelFileError, SpecError
-from .quiet import quiet_opencv
+from .network_file import import_network
 from .spec import ModelSpec
 from .spec_json import Spec
 
@@ -80,12 +80,4 @@ def read_onnx(data: bytes, name: str) -> cv2.dnn.Net:
     """A network from the bytes of an ONNX file; `name` is for the error."""
     if not data:
         raise ModelFileError(f"{name}: the file is empty")
-    try:
-        with quiet_opencv():  # a damaged file prints a page before it raises
-            net = cv2.dnn.readNetFromONNX(np.frombuffer(data, np.uint8))
-    except cv2.error as error:
-        reason = str(error.err or error).strip().splitlines()[0]
-        raise ModelFileError(f"{name}: OpenCV {cv2.__version__} cannot read it as ONNX: {reason}") from None
-    if net.empty():
-        raise ModelFileError(f"{name}: OpenCV {cv2.__version__} finds no network in it")
-    return net
+    return import_network(lambda: cv2.dnn.readNetFromONNX(np.frombuffer(data, np.uint8)), "ONNX", name)

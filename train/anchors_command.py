@@ -10,6 +10,7 @@ from tqdm import tqdm
 
 from .anchors import METRICS, best_iou, cluster_shapes, network_shapes
 from .anchors_plot import check_plot_path, plot_clusters
+from .config import require_at_least
 from .data.source import HELP as DATA_HELP
 from .data.source import open_dataset
 from .errors import TrainError
@@ -48,9 +49,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> None:
     counts = parse_counts(args.shapes)
-    for name, low in (("size", 1), ("seed", 0)):
-        if getattr(args, name) < low:
-            raise TrainError(f"--{name} {getattr(args, name)}: expected {low} or more")
+    require_at_least(args, {"size": 1, "seed": 0})
     if args.plot:
         check_plot_path(args.plot)
     samples = open_dataset(args.data, args.lists.split(","), parse_labels(args.labels), args.annotations or None)

@@ -18,7 +18,7 @@ from sqdet_cv.classifier_spec import ClassifierSpec
 from .checkpoint import CLASSIFIER_FORMAT, classifier_from_checkpoint, load_checkpoint, save_classifier
 from .classifier_accuracy import measure
 from .classifier_weights import center_crop_spec
-from .config import add_options, from_dict, from_options, option
+from .config import add_options, from_dict, from_options, option, require_at_least
 from .data.image_folder import ClassifyData, CropConfig, ImageFolder, picture_order, read_image_folder
 from .data.loader import ordered_batches
 from .device import find_device
@@ -62,9 +62,7 @@ class ClassifyConfig:
 
     def __post_init__(self) -> None:
         least = {"size": SMALLEST, "epochs": 1, "batch": 1, "save_steps": 1, "workers": 0, "seed": 0, "warmup": 0}
-        for name, low in (least | {"lr": 0}).items():
-            if getattr(self, name) < low:
-                raise TrainError(f"--{name.replace('_', '-')} {getattr(self, name)}: expected {low} or more")
+        require_at_least(self, least | {"lr": 0})
         for name in ("label_smoothing", "dropout"):
             if not 0 <= getattr(self, name) < 1:
                 raise TrainError(f"--{name.replace('_', '-')} {getattr(self, name)}: expected at least 0, below 1")

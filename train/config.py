@@ -7,10 +7,19 @@ import dataclasses
 import typing
 from dataclasses import field
 
+from .errors import TrainError
+
 
 def option(default: object, help: str) -> object:
     """A dataclass field with its meaning."""
     return field(default=default, metadata={"help": help})
+
+
+def require_at_least(options: object, least: dict[str, float]) -> None:
+    """Raises TrainError, which names the option, for the first attribute below its least value."""
+    for name, low in least.items():
+        if getattr(options, name) < low:
+            raise TrainError(f"--{name.replace('_', '-')} {getattr(options, name)}: expected {low} or more")
 
 
 def add_options(parser: argparse.ArgumentParser, cls: type, prefix: str = "") -> None:

@@ -16,7 +16,7 @@ from sqdet_cv.spec import ModelSpec
 
 from .anchors import find_anchors
 from .checkpoint import load_checkpoint, save_checkpoint
-from .config import add_options, from_dict, from_options, option
+from .config import add_options, from_dict, from_options, option, require_at_least
 from .data.augment import AugmentConfig
 from .data.loader import Batch, DetectionData, epoch_order, make_loader
 from .data.sample import VocSample
@@ -69,10 +69,7 @@ class FitConfig:
 
     def __post_init__(self) -> None:
         least = {"shapes": 1, "batch": 1, "save_steps": 1, "workers": 0, "seed": 0, "warmup": 0}
-        for name, low in least.items():
-            if getattr(self, name) < low:
-                shown = name.replace("_", "-")
-                raise TrainError(f"--{shown} {getattr(self, name)}: expected {low} or more")
+        require_at_least(self, least)
         find_device(self.device)
         if self.loss not in LOSSES:
             raise TrainError(f"--loss {self.loss}: there are {', '.join(LOSSES)}")

@@ -21,9 +21,9 @@ def begin_run(out: Path, config: object) -> None:
     write_text_atomically(out / "config.json", json.dumps(dataclasses.asdict(config), indent=1) + "\n")
 
 
-def refuse_old_run(out: Path) -> None:
-    """Raises TrainError if the folder holds a run, which a new one would overwrite."""
-    if (out / "last.pt").exists():
+def refuse_old_run(out: Path, mark: str = "last.pt") -> None:
+    """Raises TrainError if the folder holds a run, known by the file `mark`, which a new one would overwrite."""
+    if (out / mark).exists():
         raise TrainError(f"{out}: holds a run already; go on with it by --resume {out}, or name another")
 
 

@@ -18,7 +18,7 @@ from sqdet_cv.draw import draw
 from sqdet_cv.files import atomic_path
 from sqdet_cv.spec import ModelSpec
 
-from .config import add_options, from_options
+from .config import add_options, from_options, require_at_least
 from .data.augment import AugmentConfig
 from .data.geometry import View
 from .data.loader import DetectionData
@@ -68,9 +68,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> None:
-    for name, low in (("size", 32), ("count", 1), ("columns", 1), ("seed", 0)):
-        if getattr(args, name) < low:
-            raise TrainError(f"--{name} {getattr(args, name)}: expected {low} or more")
+    require_at_least(args, {"size": 32, "count": 1, "columns": 1, "seed": 0})
     if Path(args.out).suffix != ".png":
         raise TrainError(f"--out {args.out}: expected a .png file")
     augment = from_options(args, AugmentConfig, "augment.")

@@ -20,7 +20,7 @@ from ..data.source import open_dataset
 from ..errors import TrainError
 from ..fit import FitConfig
 from ..models.squeezedet import SqueezeDet
-from ..run_folder import begin_run
+from ..run_folder import begin_run, refuse_old_run
 from .bits import layer_bits
 from .config import CompressConfig
 from .fold import fold
@@ -40,8 +40,7 @@ class Compress:
     def start(cls, config: CompressConfig, checkpoint: str) -> Compress:
         """Raises TrainError for bad input before anything is written."""
         run = cls(config)
-        if (run.out / "folded.pt").exists():
-            raise TrainError(f"{run.out}: holds a run already; go on with it by --resume {run.out}, or name another")
+        refuse_old_run(run.out, "folded.pt")
         net, spec = net_from_checkpoint(checkpoint)
         trained = load_checkpoint(checkpoint).get("config")
         if trained is None:

@@ -6,7 +6,7 @@ import dataclasses
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..config import option
+from ..config import option, require_at_least
 from ..device import find_device
 from ..errors import TrainError
 from ..fit import FitConfig
@@ -53,9 +53,7 @@ class CompressConfig:
 
     def __post_init__(self) -> None:
         least = {"epochs": 0, "size": 32, "batch": 1, "every": 1, "warmup": 0, "seed": 0, "workers": 0, "save_steps": 1}
-        for name, low in (least | {"budget": 0, "max_drop": 0}).items():
-            if getattr(self, name) < low:
-                raise TrainError(f"--{name.replace('_', '-')} {getattr(self, name)}: expected {low} or more")
+        require_at_least(self, least | {"budget": 0, "max_drop": 0})
         for name in ("bits", "bias_bits"):
             if not 0 <= getattr(self, name) <= MAX_BITS:
                 raise TrainError(f"--{name.replace('_', '-')} {getattr(self, name)}: expected 0 to {MAX_BITS}")

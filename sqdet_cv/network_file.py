@@ -1,0 +1,30 @@
+"""What importing a network has in common, whatever its format."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import cv2
+
+from .errors import ModelFileError
+from .quiet import quiet_opencv
+
+
+def import_network(importer: Callable[[], cv2.dnn.Net], kind: str, name: str) -> cv2.dnn.Net:
+    """What `importer` reads.
+
+    Args:
+        kind: of the file, such as "ONNX"; name: of the file; both for the error.
+
+    Raises:
+        ModelFileError: OpenCV cannot read it, or there is no network in it.
+    """
+    try:
+        with quiet_opencv():  # a damaged file prints a page before it raises
+            net = importer()
+    except cv2.error as error:
+        reason = str(error.err or error).strip().splitlines()[0]
+        raise ModelFileError(f"{name}: OpenCV {cv2.__version__} cannot read it as {kind}: {reason}") from None
+    if net.empty():
+        raise ModelFileError(f"{name}: OpenCV {cv2.__version__} finds no network in it")
+    return net
