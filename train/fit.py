@@ -29,9 +29,12 @@ from .labels import HELP as LABELS_HELP
 from .labels import parse_labels
 from .losses import LOSSES, GsocConfig, Loss, OursConfig, PaperConfig
 from .models.squeezedet import NETS, NetConfig, SqueezeDet
+from .norms import settle_norms
 from .optim import WeightAverage, freeze, lr_factor, make_optimizer
 from .run_folder import StopRequest, begin_run, refuse_old_run, stop_on_interrupt, write_results
 from .weights import initialise
+
+SETTLE_STEPS = 16  # batches that the moments of BatchNorm are taken from, when --init is an exported file
 
 
 @dataclass(frozen=True)
@@ -133,6 +136,11 @@ class Fit:
         if config.init:
             print(initialise(net, config.init))
         fit = cls(config, net, spec, samples)
+        if Path(config.init).suffix == ".onnx":  # the norms are folded away in it
+            data = DetectionData(samples, spec, config.augment, config.seed, epoch=0)
+            batches = make_loader(data, fit.orders[0][: SETTLE_STEPS * config.batch], config.batch, config.workers)
+            settle_norms(fit.net, (batch.images.to(fit.device) for batch in batches))
+            fit.average = WeightAverage(fit.net, config.ema)
         begin_run(fit.out, config)
         return fit
 
