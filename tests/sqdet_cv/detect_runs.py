@@ -1,0 +1,100 @@
+"""`sqdet detect` with a detector that always finds the same, in this process or in one of its own."""
+
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from sqdet_cv import Detections, cli
+from sqdet_cv.outputs import VideoFile
+from sqdet_cv.sources import find_sources
+
+ROOT = Path(__file__).parents[2]
+TIMEOUT_S = 180  # only a hang lasts so long, even on a machine that trains beside the tests
+
+
+class FakeDetector:
+    """Two cats and a dog in every picture."""
+
+    def __init__(self, model=None, **options):
+        self.options = options
+
+    def __call__(self, image_bgr):
+        height, width = image_bgr.shape[:2]
+        boxes = [[1, 2, width - 1, height - 2.5], [0, 0, 9, 9], [3, 3, 8, 8]]
+        return Detections(boxes, [7, 11, 7], [0.91, 0.8, 0.4], ("cat", "dog", "cat"))
+
+
+# The same in a process of its own: slow, and telling by a file that it is at work.
+SLOW_PROGRAM = """
+import sys, time
+from pathlib import Path
+from sqdet_cv import Detections, cli, detect_command
+
+class Slow:
+    def __init__(self, model=None, **options):
+        self.calls = 0
+    def __call__(self, image_bgr):
+        self.calls += 1
+        time.sleep(0.03)
+        if self.calls == 8:
+            Path("at-work").touch()
+        return Detections([[1, 2, 30, 40]], [7], [0.9], ("cat",))
+
+detect_command.Detector = Slow
+sys.exit(cli.main(sys.argv[1:]))
+"""
+
+
+@pytest.fixture(autouse=True)
+def fake_detector(monkeypatch, tmp_path):
+    monkeypatch.setattr("sqdet_cv.detect_command.Detector", FakeDetector)
+    monkeypatch.chdir(tmp_path)
+
+
+def save_picture(name, width=80, height=60, value=90):
+    path = Path(name)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(cv2.imencode(".png", np.full((height, width, 3), value, np.uint8))[1].tobytes())
+    return name
+
+
+def save_video(name, frames=12):
+    with VideoFile(Path(name).with_suffix(""), 20.0) as video:
+        for number in range(frames):
+            video.write(np.full((48, 64, 3), number * 5 % 256, np.uint8))
+    return str(video.path)
+
+
+def count_frames(path):
+    return sum(1 for source in find_sources([str(path)]) for _ in source.frames())
+
+
+def detect(*arguments):
+    return cli.main(["detect", *map(str, arguments)])
+
+
+def all_files(folder="."):
+    return sorted(path.relative_to(folder).as_posix() for path in Path(folder).rglob("*") if path.is_file())
+
+
+def start(*arguments, program=SLOW_PROGRAM, **environment):
+    return subprocess.Popen(
+        [sys.executable, "-c", program, "detect", *arguments],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "PYTHONPATH": str(ROOT), **environment},
+    )
+
+
+def wait_for(condition, seconds=TIMEOUT_S):
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "waited in vain"
+        time.sleep(0.02)
