@@ -8,7 +8,7 @@ from torch.nn.utils import parametrize
 
 from .fold import convolutions
 
-SCOPES = ("layer", "global")
+SCOPES = ("layer", "global", "lamp")
 
 
 class Masked(nn.Module):
@@ -44,17 +44,33 @@ def prune(net: nn.Module, sparsity: float, scope: str = "layer") -> None:
 
     Args:
         net: one with masks (`add_masks`).
-        scope: "layer" or "global", one of SCOPES.
+        scope: one of SCOPES. "layer": each layer loses the share. "global": the smallest of all layers go; a layer
+            whose inputs are large has small weights, and can lose them all. "lamp": the smallest of all layers by
+            `lamp_scores`, which do not depend on a layer's scale.
     """
     masks = [(conv.parametrizations.weight[0].kept, conv.weight) for conv in convolutions(net).values()]
-    for group in [masks] if scope == "global" else [[mask] for mask in masks]:
+    size = lamp_scores if scope == "lamp" else torch.abs
+    for group in [[mask] for mask in masks] if scope == "layer" else [masks]:
         # Below every magnitude: a masked weight never changes places with one that happens to be 0.
-        sizes = torch.cat([torch.where(kept, weight.abs(), -1.0).flatten() for kept, weight in group])
+        sizes = torch.cat([torch.where(kept, size(weight), -1.0).flatten() for kept, weight in group])
         keep = torch.ones_like(sizes, dtype=torch.bool)
         keep[sizes.argsort(stable=True)[: round(sparsity * len(sizes))]] = False
         keep &= sizes >= 0
         for (kept, _), part in zip(group, keep.split([kept.numel() for kept, _ in group])):
             kept.copy_(part.view(kept.shape))
+
+
+def lamp_scores(weight: torch.Tensor) -> torch.Tensor:
+    """Layer-adaptive magnitudes (LAMP, arXiv 2010.07611, equation 5): the square of each weight over the sum of the
+    squares of those of its layer that are not smaller. In [0, 1], of the weight's shape; 1 for the layer's largest.
+
+    >>> lamp_scores(torch.tensor([3.0, -1.0, 0.0, 2.0]))
+    tensor([1.0000, 0.0714, 0.0000, 0.3077])
+    """
+    squares, order = weight.flatten().double().square().sort(stable=True)
+    at_least = squares.flip(0).cumsum(0).flip(0)
+    scores = torch.where(squares > 0, squares / at_least, 0.0)
+    return torch.empty_like(scores).scatter_(0, order, scores).view(weight.shape).to(weight.dtype)
 
 
 @torch.no_grad()

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from train.compress.fold import convolutions, fold
-from train.compress.prune import add_masks, cubic_sparsity, prune, zero_share
+from train.compress.prune import add_masks, cubic_sparsity, lamp_scores, prune, zero_share
 from train.models import SqueezeDet
 from train.optim import WeightAverage, make_optimizer
 
@@ -51,6 +51,29 @@ def test_all_layers_together_lose_exactly_the_smallest(net: SqueezeDet):
     assert zero_share(net) == pytest.approx(0.6, abs=1e-4)
     shares = [float(gone.float().mean()) for gone in zeros(net).values()]
     assert max(shares) - min(shares) > 0.1, "layers differ"
+
+
+def test_lamp_is_its_formula():
+    weight = torch.randn(3, 4, 2, 2, generator=torch.Generator().manual_seed(0))
+    weight[0, 0] = 0.0
+    squares = [float(w) ** 2 for w in weight.flatten()]
+    expected = [w / sum(v for v in squares if v >= w) if w else 0.0 for w in squares]
+    np.testing.assert_allclose(lamp_scores(weight).flatten(), expected, rtol=1e-5)
+    assert float(lamp_scores(weight).max()) == 1.0
+
+
+def test_lamp_does_not_mind_the_scale_of_a_layer(net: SqueezeDet):
+    """Where plain magnitudes take a layer of small weights away as a whole."""
+    shrunk = copy.deepcopy(net)
+    first = next(iter(convolutions(shrunk).values()))
+    with torch.no_grad():
+        first.parametrizations.weight.original.mul_(1e-3)
+    by_magnitude = copy.deepcopy(shrunk)
+    for one, scope in ((net, "lamp"), (shrunk, "lamp"), (by_magnitude, "global")):
+        prune(one, 0.6, scope)
+    assert zero_share(shrunk) == pytest.approx(0.6, abs=1e-4)
+    assert all(torch.equal(gone, zeros(shrunk)[name]) for name, gone in zeros(net).items())
+    assert not first.weight.eq(0).all() and next(iter(convolutions(by_magnitude).values())).weight.eq(0).all()
 
 
 def test_pruned_weights_are_positive_zeros(net: SqueezeDet):
