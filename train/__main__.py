@@ -6,13 +6,15 @@ import sys
 
 from sqdet_cv.errors import SqdetError
 
-from . import anchors_command, classify, crops, evaluate, fit, label, models_command, show_data
+from . import anchors_command, classify, crops, evaluate, fit, label, models_command, show_data, tune
 from .commands import run_command
 from .compress import compress, sensitivity
+from .diagnosis import diagnose
 from .errors import TrainError
 
 COMMANDS = {
     "fit": (fit, "train a detector"),
+    "tune": (tune, "the best value of one option, by short runs"),
     "eval": (evaluate, "average precision of a model, per class"),
     "classify": (classify, "train a SqueezeNet classifier"),
     "crops": (crops, "the boxes of a data set as pictures to classify"),
@@ -21,6 +23,7 @@ COMMANDS = {
     "label": (label, "complete a data set's labels with a teacher"),
     "anchors": (anchors_command, "anchor shapes for a data set, and how many are worth having"),
     "show-data": (show_data, "a sheet of augmented samples with their boxes"),
+    "diagnose": (diagnose, "pictures of what goes on inside a net"),
     "models": (models_command, "parameters, work and size of each net"),
 }
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -11,14 +10,13 @@ import numpy as np
 from .average_precision import Matches, average_precision
 from .coco_ap import SIZES, CocoResult
 from .error_split import COLUMNS, ErrorSplit
+from .figures import BLUE, GREY, make_figure, png_bytes
 from .matching import Outcome
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
 
 PANEL_COLUMNS = 5
-BLUE, GREY = "#1f5fa8", "#9aa5b1"
 OUTCOME_COLOURS = {  # dark for right, then well apart also in grey
     Outcome.RIGHT: "#2f855a",
     Outcome.LOCALISATION: "#ecc94b",
@@ -33,7 +31,7 @@ MOST_NUMBERED = 25  # more classes than this, and the numbers in the confusion m
 def plot_precision_recall(curves: Sequence[Matches], labels: Sequence[str]) -> bytes:
     """A panel a class: precision against recall as measured, and the envelope whose area is the AP."""
     rows = -(-len(labels) // PANEL_COLUMNS)
-    figure = _figure(12, 0.5 + 2.35 * rows)
+    figure = make_figure(12, 0.5 + 2.35 * rows)
     panels = figure.subplots(rows, PANEL_COLUMNS, sharex=True, sharey=True, squeeze=False).ravel()
     for panel, label, matches in zip(panels, labels, curves):
         precision, recall = matches.precision_recall()
@@ -52,12 +50,12 @@ def plot_precision_recall(curves: Sequence[Matches], labels: Sequence[str]) -> b
     figure.supxlabel("recall (share of the objects found)")
     figure.supylabel("precision (share of the detections that are right)")
     figure.suptitle("Precision and recall at IoU 0.5, class by class; shaded: the area that is the AP")
-    return _png(figure)
+    return png_bytes(figure)
 
 
 def plot_f1(curves: Sequence[Matches], labels: Sequence[str], everything: Matches, score: float) -> bytes:
     """F1 against the score threshold: all classes together, and each for itself with the three best and worst named."""
-    figure = _figure(9, 5)
+    figure = make_figure(9, 5)
     axes = figure.subplots()
     lines = {label: matches for label, matches in zip(labels, curves) if matches.hit.any()}
     for matches in lines.values():
@@ -73,14 +71,14 @@ def plot_f1(curves: Sequence[Matches], labels: Sequence[str], everything: Matche
     axes.set_title("F1 at IoU 0.5 against the score threshold")
     axes.grid(alpha=0.25)
     axes.legend(loc="upper right")
-    return _png(figure)
+    return png_bytes(figure)
 
 
 def plot_confusion(matrix: np.ndarray, labels: Sequence[str]) -> bytes:
     """The matrix of `confusion_matrix`: counts as numbers, shares of the row as shades."""
     names = [*labels, "(none)"]
     inches = 3.0 + 0.42 * len(names)
-    figure = _figure(inches + 1.2, inches)
+    figure = make_figure(inches + 1.2, inches)
     axes = figure.subplots()
     shares = 100 * matrix / np.maximum(matrix.sum(axis=1, keepdims=True), 1)
     picture = axes.imshow(shares, cmap="Blues", vmin=0, vmax=100)
@@ -95,12 +93,12 @@ def plot_confusion(matrix: np.ndarray, labels: Sequence[str]) -> bytes:
     axes.set(xlabel="what the detector says", ylabel="what is there")
     axes.set_title("Confusion matrix: counts, shaded by the share of the row")
     figure.colorbar(picture, ax=axes, label="share of the row (%)", shrink=0.7)
-    return _png(figure)
+    return png_bytes(figure)
 
 
 def plot_error_split(split: ErrorSplit, labels: Sequence[str]) -> bytes:
     """Left: what the detections of each class are. Right: how many of its objects are found and missed."""
-    figure = _figure(12, 1.6 + 0.28 * len(labels))
+    figure = make_figure(12, 1.6 + 0.28 * len(labels))
     left, right = figure.subplots(1, 2, sharey=True)
     rows = np.arange(len(labels))
     _stack(
@@ -116,12 +114,12 @@ def plot_error_split(split: ErrorSplit, labels: Sequence[str]) -> bytes:
     left.invert_yaxis()
     left.set_title("What the detections are\n\n", fontsize=11)
     right.set_title("What became of the objects\n\n", fontsize=11)
-    return _png(figure)
+    return png_bytes(figure)
 
 
 def plot_sizes(coco: CocoResult) -> bytes:
     """Bars of AP at IoU 0.5 and at 0.5 to 0.95 for each size of object."""
-    figure = _figure(9, 3.8)
+    figure = make_figure(9, 3.8)
     axes = figure.subplots()
     places = np.arange(len(SIZES))
     for offset, values, name, colour in (
@@ -136,7 +134,7 @@ def plot_sizes(coco: CocoResult) -> bytes:
     axes.grid(alpha=0.25, axis="y")
     axes.set_axisbelow(True)
     axes.legend(loc="upper left")
-    return _png(figure)
+    return png_bytes(figure)
 
 
 def _stack(axes: Axes, rows: np.ndarray, parts: list[tuple[np.ndarray, str, str]], unit: str) -> None:
@@ -148,16 +146,3 @@ def _stack(axes: Axes, rows: np.ndarray, parts: list[tuple[np.ndarray, str, str]
     axes.grid(alpha=0.25, axis="x")
     axes.set_axisbelow(True)
     axes.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=len(parts), fontsize=9, frameon=False)
-
-
-def _figure(width: float, height: float) -> Figure:
-    """In inches at 100 pixels each; without pyplot, so that no window system is touched."""
-    from matplotlib.figure import Figure
-
-    return Figure(figsize=(width, height), dpi=100, layout="constrained")
-
-
-def _png(figure: Figure) -> bytes:
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format="png")
-    return buffer.getvalue()

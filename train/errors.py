@@ -3,3 +3,7 @@
 
 class TrainError(ValueError):
     """Bad input for training: names the file or value and says what was expected."""
+
+
+class NotFiniteError(TrainError):
+    """A run whose loss, or its gradient, is no longer a number."""

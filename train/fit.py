@@ -1,45 +1,49 @@
-"""`python -m train fit`: the training loop."""
+"""`python -m train fit`: trains a detector."""
 
 from __future__ import annotations
 
 import argparse
-import copy
-import dataclasses
-import sys
-from dataclasses import dataclass, field
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import torch
-from tqdm import tqdm
+from torch import nn
 
 from sqdet_cv.spec import ModelSpec
 
+from . import distributed
 from .anchors import find_anchors
 from .checkpoint import load_checkpoint, save_checkpoint
-from .config import add_options, from_dict, from_options, option, require_at_least
+from .config import add_options, from_dict, from_options, from_yaml, option, require_at_least
 from .data.augment import AugmentConfig
 from .data.loader import Batch, DetectionData, epoch_order, make_loader
 from .data.sample import VocSample
 from .data.source import open_dataset
 from .detectors import TorchDetector
-from .device import find_device
+from .diagnosis.diagnose import draw_history, draw_weights
+from .diagnosis.watch import MOST_PICTURES, PICTURES, Watch, watched_images
 from .errors import TrainError
 from .evaluation import EVAL_SCORE_THRESHOLD, evaluate, mean_ap
 from .labels import HELP as LABELS_HELP
 from .labels import parse_labels
+from .loop import TrainingRun
+from .loop_config import LoopConfig
 from .losses import LOSSES, GsocConfig, Loss, OursConfig, PaperConfig
 from .models.squeezedet import NETS, NetConfig, SqueezeDet
+from .multi_scale import SizedData, size_of_step, sizes_around
 from .norms import settle_norms
-from .optim import WeightAverage, freeze, lr_factor, make_optimizer
-from .run_folder import StopRequest, begin_run, refuse_old_run, stop_on_interrupt, write_results
+from .optim import WeightAverage, freeze
+from .run_folder import begin_run, refuse_old_run
 from .weights import initialise
 
 SETTLE_STEPS = 16  # batches that the moments of BatchNorm are taken from, when --init is an exported file
+OWN = -1.0  # of --dropout and --leaky-slope: as the net has it
 
 
 @dataclass(frozen=True)
-class FitConfig:
-    """A whole run; saved in its checkpoints and in config.json of its folder."""
+class FitConfig(LoopConfig):
+    """A whole run; saved in its checkpoints and in args.yaml of its folder."""
 
     out: str = option("runs/fit", "run folder; must not hold a run already")
     data: str = option("", "data set; its format is found out (VOC, COCO, YOLO, plain folder)")
@@ -48,22 +52,14 @@ class FitConfig:
     annotations: str = option("", "folder of XML files that replace those of the devkit (python -m train label)")
     labels: str = option("", LABELS_HELP)
     net: str = option("sqdet", f"one of {', '.join(NETS)}")
-    init: str = option("", "start from an ImageNet archive (.npz), a checkpoint (.pt) or an exported .onnx")
+    leaky_slope: float = option(OWN, "of the activations below 0; 0: ReLU; -1: as the net has it")
+    dropout: float = option(OWN, "before ConvDet; -1: as the net has it")
     sizes: str = option("320:20", "input sizes and epochs, SIZE:EPOCHS[,SIZE:EPOCHS...]; the model's own is the last")
+    multi_scale: float = option(0.0, "every ten steps another input size, at most by this share larger or smaller")
     shapes: int = option(9, "anchor shapes per cell, found by k-means on the boxes")
-    batch: int = option(16, "photos a step")
-    lr: float = option(0.01, "peak learning rate of the head")
-    backbone_lr: float = option(0.3, "learning rate of the backbone, as a share of the head's")
     frozen: str = option("conv1,fire2,fire3", "backbone layers that do not learn, comma-separated")
-    weight_decay: float = option(5e-4, "on weights, not on biases and norms")
-    warmup: int = option(300, "steps of linear warm-up")
-    clip: float = option(5.0, "largest norm of the gradient")
-    ema: float = option(0.999, "decay of the weight average")
     balance: float = option(0.1, "rare classes are sampled as if they were in this share of the photos; 0: off")
-    seed: int = option(0, "of everything random")
-    workers: int = option(1, "processes that load photos; 0: none")
-    save_steps: int = option(200, "steps between checkpoints within an epoch")
-    device: str = option("auto", "cpu, cuda, or auto")
+    watch: int = option(PICTURES, "photos on which the activations are looked at after each epoch; 0: none")
     loss: str = option("ours", f"one of {', '.join(LOSSES)}; its own options are --NAME.*")
     ours: OursConfig = field(default_factory=OursConfig)
     gsoc: GsocConfig = field(default_factory=GsocConfig)
@@ -71,14 +67,29 @@ class FitConfig:
     augment: AugmentConfig = field(default_factory=AugmentConfig)
 
     def __post_init__(self) -> None:
-        least = {"shapes": 1, "batch": 1, "save_steps": 1, "workers": 0, "seed": 0, "warmup": 0}
-        require_at_least(self, least)
-        find_device(self.device)
+        super().__post_init__()
+        require_at_least(self, {"shapes": 1, "multi_scale": 0, "watch": 0})
+        if self.watch > MOST_PICTURES:
+            raise TrainError(f"--watch {self.watch}: expected {MOST_PICTURES} at most")
+        if self.net not in NETS:
+            raise TrainError(f"--net {self.net}: there are {', '.join(NETS)}")
+        if self.multi_scale >= 1:
+            raise TrainError(f"--multi-scale {self.multi_scale}: expected below 1")
+        for name in ("leaky_slope", "dropout"):
+            value = getattr(self, name)
+            if value != OWN and not 0 <= value < 1:
+                raise TrainError(f"--{name.replace('_', '-')} {value}: expected at least 0, below 1, or {OWN:.0f}")
         if self.loss not in LOSSES:
             raise TrainError(f"--loss {self.loss}: there are {', '.join(LOSSES)}")
         for name, (_, config_class, _) in LOSSES.items():
             if name != self.loss and getattr(self, name) != config_class():
                 raise TrainError(f"--{name}.*: has no effect with --loss {self.loss}")
+
+    @property
+    def net_config(self) -> NetConfig:
+        """The shape of the net: that of its name, with the activations and the dropout that were asked for."""
+        asked = {name: value for name in ("leaky_slope", "dropout") if (value := getattr(self, name)) != OWN}
+        return replace(NETS[self.net][0], **asked)
 
     @classmethod
     def from_saved(cls, values: dict) -> FitConfig:
@@ -92,40 +103,38 @@ class FitConfig:
         return LOSSES[self.loss][0](getattr(self, self.loss), spec)
 
 
-class Fit:
-    """One run: a net, its data and its state, from `start` or `resume` to the last epoch."""
+class Fit(TrainingRun):
+    """A detector, its photos and its state, from `start` or `resume` to the last epoch."""
+
+    judged_by = "val_map"
 
     def __init__(self, config: FitConfig, net: SqueezeDet, spec: ModelSpec, samples: list[VocSample]) -> None:
-        self.config, self.out = config, Path(config.out)
-        self.device = find_device(config.device)
-        self.samples = samples
+        self.spec, self.samples = spec, samples
         self.val_samples = open_dataset(config.data, [config.val], spec.labels)
-        # channels_last is 1.6 times faster than the default on this net's convolutions on a CPU
-        self.net = net.to(self.device, memory_format=torch.channels_last)
-        self.spec = spec
-        freeze(self.net, [name for name in config.frozen.split(",") if name])
-        self.optimizer = make_optimizer(self.net, config.lr, config.backbone_lr, config.weight_decay)
-        self.average = WeightAverage(self.net, config.ema)
+        freeze(net, [name for name in config.frozen.split(",") if name])
         self.epoch_sizes = parse_sizes(config.sizes)
+        device = distributed.join_processes(config.device)
         self.orders = [
             epoch_order(self.samples, config.balance, config.seed, epoch) for epoch in range(len(self.epoch_sizes))
         ]
-        self.steps = [-(-len(order) // config.batch) for order in self.orders]
-        self.epoch, self.step = 0, 0  # the next to do
-        self.history: list[dict] = []
-        self.sums: dict[str, float] = {}  # loss parts of the epoch so far
-        self.resumed_by = self.out  # the folder to name to --resume
+        a_step = config.batch * distributed.count()
+        super().__init__(config, net, device, [-(-len(order) // a_step) for order in self.orders])
+        sizes = {n for size in self.epoch_sizes for n in sizes_around(size, config.multi_scale)}
+        self.specs = {n: spec.resized((n, n), net.grid_hw((n, n))) for n in sizes}
+        self.losses = {n: config.make_loss(one).to(device) for n, one in self.specs.items()}
+        for loss in self.losses.values():
+            loss.all_processes = True
+        looks = config.watch > 0 and self.first
+        self.watch = Watch(self.out, watched_images(samples, spec, config.watch)) if looks else None
 
     @classmethod
     def start(cls, config: FitConfig) -> Fit:
         refuse_old_run(Path(config.out))
-        if config.net not in NETS:
-            raise TrainError(f"--net {config.net}: there are {', '.join(NETS)}")
         torch.manual_seed(config.seed)
         labels = parse_labels(config.labels)
         samples = load_samples(config, labels)
         size = parse_sizes(config.sizes)[-1]
-        net = SqueezeDet(NETS[config.net][0], config.shapes, len(labels))
+        net = SqueezeDet(config.net_config, config.shapes, len(labels))
         spec = ModelSpec(
             labels,
             (size, size),
@@ -133,15 +142,17 @@ class Fit:
             tuple(map(tuple, find_anchors(samples, size, config.shapes, config.seed).round(2).tolist())),
             grid_inset=net.grid_inset,
         )
-        if config.init:
-            print(initialise(net, config.init))
+        said = initialise(net, config.init) if config.init else ""
         fit = cls(config, net, spec, samples)
-        if Path(config.init).suffix == ".onnx":  # the norms are folded away in it
+        if said:
+            fit.say(said)
+        if Path(config.init).suffix in (".onnx", ".sqdet"):  # the norms are folded away in them
             data = DetectionData(samples, spec, config.augment, config.seed, epoch=0)
             batches = make_loader(data, fit.orders[0][: SETTLE_STEPS * config.batch], config.batch, config.workers)
             settle_norms(fit.net, (batch.images.to(fit.device) for batch in batches))
             fit.average = WeightAverage(fit.net, config.ema)
-        begin_run(fit.out, config)
+        if fit.first:
+            begin_run(fit.out, config)
         return fit
 
     @classmethod
@@ -154,102 +165,69 @@ class Fit:
         fit.restore(saved)
         return fit
 
-    def restore(self, saved: dict) -> None:
-        """Goes to where the run of the same config and net was when it saved this checkpoint."""
-        self.net.load_state_dict(saved["model"])
-        self.optimizer.load_state_dict(saved["optimizer"])
-        self.average.values = {name: value.to(self.device) for name, value in saved["ema"].items()}
-        self.average.updates = saved["ema_updates"]
-        self.epoch, self.step, self.history, self.sums = saved["epoch"], saved["step"], saved["history"], saved["sums"]
-        torch.set_rng_state(saved["rng"])
+    @property
+    def title(self) -> str:
+        return f"{super().title} at {self.epoch_sizes[self.epoch]} px"
 
-    def run(self) -> None:
-        """Trains to the end, or until Ctrl-C, after which `resume` goes on."""
-        with stop_on_interrupt() as stop:
-            while self.epoch < len(self.epoch_sizes):
-                if not self._train_epoch(stop):
-                    self._save("last.pt")
-                    print(f"stopped at epoch {self.epoch + 1}, step {self.step}; go on with --resume {self.resumed_by}")
-                    raise SystemExit(130)
-                self._finish_epoch()
-
-    def _train_epoch(self, stop: StopRequest) -> bool:
-        """The rest of the current epoch; False if asked to stop before its end."""
-        config, size = self.config, self.epoch_sizes[self.epoch]
-        spec = self.spec.resized((size, size), self.net.grid_hw((size, size)))
-        loss = config.make_loss(spec).to(self.device)
-        data = DetectionData(self.samples, spec, config.augment, config.seed, self.epoch)
-        loader = make_loader(data, self.orders[self.epoch][self.step * config.batch :], config.batch, config.workers)
-        self.net.train()
-        bar = tqdm(
-            loader,
-            desc=f"epoch {self.epoch + 1}/{len(self.epoch_sizes)} at {size} px",
-            unit="step",
-            initial=self.step,
-            total=self.steps[self.epoch],
-            mininterval=0.5 if sys.stderr.isatty() else 30,
+    def _keys(self) -> list[tuple[int, int, int]]:
+        """This process's part of what is left of the epoch: (photo, draw, input size)."""
+        config, epoch = self.config, self.epoch
+        share = distributed.own_share(
+            self.orders[epoch], config.batch, self.step, distributed.rank(), distributed.count()
         )
-        with bar:
-            for batch in bar:
-                parts = self._train_step(batch.to(self.device), loss)
-                for name, value in parts.items():
-                    self.sums[name] = self.sums.get(name, 0.0) + value
-                self.step += 1
-                bar.set_postfix({name: f"{total / self.step:.3f}" for name, total in self.sums.items()}, refresh=False)
-                if stop.asked:
-                    return False
-                if self.step % config.save_steps == 0:
-                    self._save("last.pt")
-        return True
+        size = self.epoch_sizes[epoch]
+        return [
+            (*key, size_of_step(size, config.multi_scale, config.seed, epoch, self.step + i // config.batch))
+            for i, key in enumerate(share)
+        ]
 
-    def _train_step(self, batch: Batch, loss: Loss) -> dict[str, float]:
-        done = sum(self.steps[: self.epoch]) + self.step
-        factor = lr_factor(done, sum(self.steps), self.config.warmup)
-        for group in self.optimizer.param_groups:
-            group["lr"] = group["base_lr"] * factor
+    def _batches(self) -> Iterable[Batch]:
+        config = self.config
+        by_size = {
+            size: DetectionData(self.samples, spec, config.augment, config.seed, self.epoch)
+            for size, spec in self.specs.items()
+        }
+        for batch in make_loader(SizedData(by_size), self._keys(), config.batch, config.workers):
+            yield batch.to(self.device)
+
+    def _pictures(self) -> list[str]:
+        return [str(self.samples[i].image_path) for i, _, _ in self._keys()[: self.config.batch]]
+
+    def _parts(self, batch: Batch) -> dict[str, torch.Tensor]:
         images = batch.images.contiguous(memory_format=torch.channels_last)
-        parts = loss(self.net.split(self.net(images)), batch)
-        total = sum(parts.values())
-        if not torch.isfinite(total):
-            values = ", ".join(f"{name} {value.item():.3g}" for name, value in parts.items())
-            raise TrainError(f"epoch {self.epoch + 1}, step {self.step}: the loss is not finite ({values}); lower --lr")
-        self.optimizer.zero_grad(set_to_none=True)
-        total.backward()
-        torch.nn.utils.clip_grad_norm_(self.net.parameters(), self.config.clip)
-        self.optimizer.step()
-        self.average.update(self.net)
-        return {name: value.item() for name, value in parts.items()}
+        return self.losses[images.shape[3]](self.net.split(self.parallel(images).float()), batch)
 
-    def _finish_epoch(self) -> None:
-        averaged = copy.deepcopy(self.net)
-        averaged.load_state_dict(self.average.values)
+    @torch.no_grad()
+    def _validate(self, averaged: nn.Module) -> dict[str, float]:
+        """At the model's own size: the parts of the loss, a mean over the photos, and the mAP."""
+        averaged.eval()
+        loss = self.config.make_loss(self.spec).to(self.device)
+        data = DetectionData(self.val_samples, self.spec, None, self.config.seed, self.epoch)
+        order = [(i, 0) for i in range(len(data))]
+        sums: dict[str, float] = {}
+        for batch in make_loader(data, order, self.config.batch, self.config.workers):
+            batch = batch.to(self.device)
+            parts = loss(averaged.split(averaged(batch.images.contiguous(memory_format=torch.channels_last))), batch)
+            for name, value in parts.items():
+                sums[name] = sums.get(name, 0.0) + value.item() * len(batch.images)
         detector = TorchDetector(averaged, self.spec, EVAL_SCORE_THRESHOLD)
         val_map = mean_ap(evaluate(detector, self.val_samples, self.spec.labels))
-        means = {name: total / self.step for name, total in self.sums.items()}
-        best_before = max((row["val_map"] for row in self.history), default=-1.0)
-        self.history.append(
-            {"epoch": self.epoch + 1, "size": self.epoch_sizes[self.epoch]} | means | {"val_map": val_map}
-        )
-        print(f"epoch {self.epoch + 1}: val mAP {100 * val_map:.1f}", flush=True)
-        self.epoch, self.step, self.sums = self.epoch + 1, 0, {}
-        if val_map > best_before:
-            self._save("best.pt")
-        write_results(self.out, self.history)
-        # Last: a run killed before this line does the end of the epoch again, one killed after it has all files.
-        self._save("last.pt")
+        self.say(f"epoch {self.epoch + 1}: val mAP {100 * val_map:.1f}")
+        row = {"size": self.epoch_sizes[self.epoch]}
+        return row | {f"val_{name}": value / len(data) for name, value in sums.items()} | {"val_map": val_map}
 
-    def _save(self, name: str) -> None:
-        state = {
-            "config": dataclasses.asdict(self.config),
-            "optimizer": self.optimizer.state_dict(),
-            "ema_updates": self.average.updates,
-            "epoch": self.epoch,
-            "step": self.step,
-            "history": self.history,
-            "sums": self.sums,
-            "rng": torch.get_rng_state(),
-        }
-        save_checkpoint(self.out / name, self.net, self.spec, self.average.values, state)
+    def _look_inside(self) -> None:
+        if self.watch:
+            for line in self.watch.measure(self.net, self.epoch + 1):
+                self.say(f"epoch {self.epoch + 1}: {line}")
+
+    def _draw(self) -> None:
+        if self.watch and self.watch.history.epochs:
+            draw_history(self.out, self.watch.history)
+            draw_weights(self.out, self.net)
+
+    def _write_checkpoint(self, path: Path, state: dict) -> None:
+        save_checkpoint(path, self.net, self.spec, self.average.values, state)
 
 
 def load_samples(config: FitConfig, labels: tuple[str, ...]) -> list[VocSample]:
@@ -271,11 +249,19 @@ def parse_sizes(text: str) -> list[int]:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--resume", metavar="RUN", help="go on with the run in this folder; its own options apply")
+    parser.add_argument("--config", metavar="FILE", help="args.yaml of another run; options given beside it come first")
     add_options(parser, FitConfig)
 
 
 def run(args: argparse.Namespace) -> None:
-    if not args.resume and not args.data:
-        raise TrainError("fit needs --data, a data set")
-    fit = Fit.resume(args.resume) if args.resume else Fit.start(from_options(args, FitConfig))
-    fit.run()
+    try:
+        if args.resume:
+            fit = Fit.resume(args.resume)
+        else:
+            config = from_options(args, FitConfig, base=from_yaml(args.config, FitConfig) if args.config else None)
+            if not config.data:
+                raise TrainError("fit needs --data, a data set")
+            fit = Fit.start(config)
+        fit.run()
+    finally:
+        distributed.leave_processes()

@@ -1,14 +1,15 @@
-"""The optimiser's parameter groups, the learning rate over time, and the moving average of the weights."""
+"""What descends, how fast, and the moving average of the weights."""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 
 import torch
 from torch import nn
 
 from .errors import TrainError
+from .loop_config import OPTIMIZERS, LoopConfig
+from .schedules import STEP, cosine_factor, find_solver, parse_epochs, step_factor
 
 
 def freeze(net: nn.Module, names: Sequence[str]) -> None:
@@ -20,28 +21,72 @@ def freeze(net: nn.Module, names: Sequence[str]) -> None:
         layers[name].requires_grad_(False)
 
 
-def make_optimizer(net: nn.Module, lr: float, backbone_factor: float, weight_decay: float) -> torch.optim.SGD:
-    """SGD with Nesterov momentum. No decay on biases and norms; the pretrained backbone learns more slowly."""
+def make_optimizer(
+    net: nn.Module, lr: float, backbone_factor: float, weight_decay: float, name: str = "sgd"
+) -> torch.optim.Optimizer:
+    """SGD with Nesterov's momentum, or AdamW. No decay on biases and norms; the pretrained backbone learns more slowly.
+
+    Each group's own peak rate stands in its "base_lr".
+    """
     groups: dict[tuple[float, float], list[nn.Parameter]] = {}
-    for name, parameter in net.named_parameters():
+    for parameter_name, parameter in net.named_parameters():
         if parameter.requires_grad:
-            factor = backbone_factor if name.startswith("features.") else 1.0
+            factor = backbone_factor if parameter_name.startswith("features.") else 1.0
             decay = weight_decay if parameter.ndim > 1 else 0.0
             groups.setdefault((factor, decay), []).append(parameter)
-    return torch.optim.SGD(
-        [{"params": params, "lr": lr * f, "base_lr": lr * f, "weight_decay": d} for (f, d), params in groups.items()],
-        lr=lr,
-        momentum=0.9,
-        nesterov=True,
-    )
+    settings = [
+        {"params": params, "lr": lr * f, "base_lr": lr * f, "weight_decay": d} for (f, d), params in groups.items()
+    ]
+    if name == "adamw":
+        return torch.optim.AdamW(settings, lr=lr)
+    return torch.optim.SGD(settings, lr=lr, momentum=0.9, nesterov=True)
 
 
-def lr_factor(step: int, total_steps: int, warmup_steps: int) -> float:
-    """Linear warm-up, then half a cosine down to zero."""
-    if step < warmup_steps:
-        return (step + 1) / warmup_steps
-    progress = (step - warmup_steps) / max(total_steps - warmup_steps, 1)
-    return 0.5 * (1 + math.cos(math.pi * min(progress, 1.0)))
+class Descent:
+    """The optimiser of a run, and its learning rate at each of the run's steps.
+
+    Args:
+        steps: of each epoch.
+
+    Raises:
+        TrainError: the run has more steps than the solver file, which `scale_schedule` would stretch to it.
+    """
+
+    def __init__(self, config: LoopConfig, net: nn.Module, steps: Sequence[int]) -> None:
+        self.config, self.total_steps = config, sum(steps)
+        self.falls = [sum(steps[:epoch]) for epoch in parse_epochs(config.lr_epochs)]
+        self.solver = find_solver(config.schedule)
+        if self.solver is None:
+            lr = config.lr or OPTIMIZERS[config.optimizer]
+            self.optimizer = make_optimizer(net, lr, config.backbone_lr, config.weight_decay, config.optimizer)
+            return
+        if self.total_steps > self.solver.max_iter and not config.scale_schedule:
+            raise TrainError(
+                f"{len(steps)} epochs: {self.total_steps} steps; --schedule {config.schedule} ends after "
+                f"{self.solver.max_iter} (or give --scale-schedule)"
+            )
+        self.optimizer = self.solver.make_optimizer(net, config.lr or self.solver.base_lr)
+
+    def factor(self, step: int) -> float:
+        """Learning rate of a step of the run, in [0, total_steps), as a share of the highest."""
+        config = self.config
+        if config.schedule == STEP:
+            return step_factor(step, self.falls, config.lr_gamma, config.warmup)
+        if self.solver is None:
+            return cosine_factor(step, self.total_steps, config.warmup)
+        if config.scale_schedule:
+            step = step * self.solver.max_iter // self.total_steps
+        return self.solver.lr_factor(step)
+
+    def set_rate(self, step: int) -> None:
+        factor = self.factor(step)
+        for group in self.optimizer.param_groups:
+            group["lr"] = group["base_lr"] * factor
+
+    @property
+    def rate(self) -> float:
+        """The highest of the groups' learning rates, as it stands."""
+        return max(group["lr"] for group in self.optimizer.param_groups)
 
 
 class WeightAverage:

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import csv
-import dataclasses
 import io
-import json
 import signal
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -13,12 +11,15 @@ from pathlib import Path
 
 from sqdet_cv.files import write_text_atomically
 
+from .config import to_yaml
 from .errors import TrainError
+
+ARGS = "args.yaml"
 
 
 def begin_run(out: Path, config: object) -> None:
-    """Makes the folder and writes config.json, from a dataclass."""
-    write_text_atomically(out / "config.json", json.dumps(dataclasses.asdict(config), indent=1) + "\n")
+    """Makes the folder and writes args.yaml: every option of a dataclass with its type and meaning."""
+    write_text_atomically(out / ARGS, to_yaml(config))
 
 
 def refuse_old_run(out: Path, mark: str = "last.pt") -> None:

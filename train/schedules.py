@@ -1,7 +1,9 @@
-"""How `python -m train classify` descends: SGD with a cosine, or as one of the Caffe solver files prescribes."""
+"""The learning rate over time: a cosine, steps, or as one of the Caffe solver files prescribes."""
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -55,12 +57,41 @@ SOLVERS = {
     # forresti/SqueezeNet, SqueezeNet_v1.0/solver.prototxt, of the ImageNet weights; 16 batches of 32 are one step there
     "deepscale": CaffeSolver(0.04, "poly", 170_000, power=1.0),
 }
-COSINE = "cosine"
-SCHEDULES = (COSINE, *SOLVERS)
+COSINE, STEP = "cosine", "step"
+SCHEDULES = (COSINE, STEP, *SOLVERS)
 
 
 def find_solver(name: str) -> CaffeSolver | None:
-    """The solver file of that name; None for the cosine. Raises TrainError for an unknown name."""
+    """The solver file of that name; None for the schedules that are none. Raises TrainError for an unknown name."""
     if name not in SCHEDULES:
         raise TrainError(f"--schedule {name}: there are {', '.join(SCHEDULES)}")
     return SOLVERS.get(name)
+
+
+def parse_epochs(text: str) -> list[int]:
+    """ "8,11" to [8, 11]. Raises TrainError for anything but rising numbers of 1 or more."""
+    try:
+        epochs = [int(part) for part in text.split(",")] if text else []
+    except ValueError:
+        epochs = [0]
+    if any(later <= earlier for earlier, later in zip([0, *epochs], epochs)):
+        raise TrainError(f"--lr-epochs {text}: expected rising numbers of epochs, as in 8,11")
+    return epochs
+
+
+def cosine_factor(step: int, total_steps: int, warmup_steps: int) -> float:
+    """Linear warm-up, then half a cosine down to zero."""
+    if step < warmup_steps:
+        return (step + 1) / warmup_steps
+    progress = (step - warmup_steps) / max(total_steps - warmup_steps, 1)
+    return 0.5 * (1 + math.cos(math.pi * min(progress, 1.0)))
+
+
+def step_factor(step: int, falls: Sequence[int], gamma: float, warmup_steps: int) -> float:
+    """Linear warm-up, then 1, and gamma times as much from each of the steps `falls` on.
+
+    >>> [step_factor(step, [4, 6], 0.1, 2) for step in (0, 1, 3, 4)]
+    [0.5, 1.0, 1.0, 0.1]
+    """
+    warm = min((step + 1) / warmup_steps, 1.0) if warmup_steps else 1.0
+    return warm * gamma ** sum(step >= fall for fall in falls)

@@ -11,6 +11,11 @@ from sqdet_cv.spec import ModelSpec
 
 POSITIVE_IOU = 0.5  # above it an anchor is responsible for the object
 IGNORE_IOU = 0.4  # between the two it is neither rewarded nor punished
+# A grid of one stride offers a large object 80 anchors above POSITIVE_IOU and a small one none, so small ones would
+# not count. So the object's best few anchors are responsible for it already from a smaller overlap on (as ATSS, arXiv
+# 1912.02424, takes its positives from the nearest), and all of an object's anchors together weigh no more than so many.
+BEST_FEW, FEW_IOU = 4, 0.3
+MOST_WEIGHT = 8.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -21,7 +26,8 @@ class Targets:
         boxes_xyxy: (A, 4) float32, the object's box in input pixels where positive, else 0.
         deltas: (A, 4) float32, that box encoded; else 0.
         class_ids: (A,) int64, else 0.
-        positive_weight: (A,) float32: the object's weight where the anchor is responsible for one, else 0.
+        positive_weight: (A,) float32: where the anchor is responsible for an object, its weight; less where more than
+            MOST_WEIGHT anchors are; else 0.
         negative: (A,) bool: the anchor should say "nothing here". Anchors neither positive nor negative are ignored.
         near_ignored: (A,) bool: the anchor overlaps an `ignore` object above IGNORE_IOU.
     """
@@ -37,8 +43,9 @@ class Targets:
 def assign(
     boxes_xyxy: np.ndarray, class_ids: np.ndarray, ignore: np.ndarray, weights: np.ndarray, spec: ModelSpec
 ) -> Targets:
-    """Positives: anchors with IoU above POSITIVE_IOU with an object, and for each object the best anchor that no
-    other object has taken (the paper's unique assignment; when no anchor overlaps it, the nearest one).
+    """Positives: anchors with IoU above POSITIVE_IOU with an object, the BEST_FEW of each object if above FEW_IOU, and
+    for each object the best anchor that no other object has taken (the paper's unique assignment; when no anchor
+    overlaps it, the nearest one). An anchor is for the object that it overlaps most.
     Anchors above IGNORE_IOU with any object, `ignore` ones included, are not negatives.
 
     Args:
@@ -54,7 +61,10 @@ def assign(
         (real,) = np.nonzero(~ignore)
         if len(real):
             best = iou[:, real].argmax(axis=1)
-            overlapping = iou[np.arange(count), real[best]] > POSITIVE_IOU
+            least = np.full(count, POSITIVE_IOU)
+            few = np.argsort(-iou[:, real], axis=0, kind="stable")[:BEST_FEW]  # (BEST_FEW, objects)
+            least[few[best[few] == np.arange(len(real))]] = FEW_IOU
+            overlapping = iou[np.arange(count), real[best]] > least
             owner[overlapping] = real[best[overlapping]]
             _give_each_object_its_anchor(owner, iou, boxes_xyxy, real, spec)
     (positive,) = np.nonzero(owner >= 0)
@@ -71,7 +81,8 @@ def assign(
     targets.boxes_xyxy[positive] = boxes_xyxy[objects]
     targets.deltas[positive] = encode_boxes(boxes_xyxy[objects], spec, positive)
     targets.class_ids[positive] = class_ids[objects]
-    targets.positive_weight[positive] = weights[objects]
+    anchors_of = np.bincount(objects, minlength=len(weights))[objects]
+    targets.positive_weight[positive] = weights[objects] * np.minimum(MOST_WEIGHT / anchors_of, 1)
     return targets
 
 

@@ -1,4 +1,4 @@
-"""The forms of the graph and the loader need PyTorch; without it their tests are not collected."""
+"""The forms of the graph, the loader and the rivals need PyTorch; without it their tests are not collected."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import importlib.util
 
 if importlib.util.find_spec("torch") is None:
     collect_ignore = ["test_graph_forms.py", "test_loader.py"]
+    collect_ignore_glob = ["test_rivals*.py"]
 else:
     import torch
 

@@ -4,10 +4,13 @@ import argparse
 import dataclasses
 import json
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from train.config import add_options, from_dict, from_options, option
+from train.config import add_options, from_dict, from_options, from_yaml, option, to_yaml
 from train.errors import TrainError
 from train.fit import FitConfig
 from train.losses import LOSSES
@@ -70,7 +73,7 @@ def test_a_fit_config_survives_its_dict():
 
 
 def test_a_config_of_before_there_were_several_losses_is_read():
-    """Their checkpoints and config.json hold the options of `ours` as `loss`."""
+    """Their checkpoints and args.yaml hold the options of `ours` as `loss`."""
     config = _parse(FitConfig, "--ours.box", "7", "--batch", "3")
     old = {name: value for name, value in dataclasses.asdict(config).items() if name not in LOSSES}
     old["loss"] = dataclasses.asdict(config.ours)
@@ -98,3 +101,74 @@ def test_options_of_another_loss_are_refused():
 def test_every_fit_option_has_a_meaning():
     for item in dataclasses.fields(FitConfig):
         assert item.metadata.get("help") or dataclasses.is_dataclass(item.default_factory), item.name
+
+
+# -- YAML -----------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Plain:
+    name: str = option("", "a text")
+    rate: float = option(1.0, "a number")
+    count: int = option(3, "how many")
+    fast: bool = option(False, "a switch")
+    span: tuple[float, float] = option((0.5, 1.5), "from and to")
+
+
+@given(
+    st.builds(
+        Plain,
+        name=st.text(st.characters(codec="utf-8", exclude_categories=["Cs"])),
+        rate=st.floats(allow_nan=False),
+        count=st.integers(),
+        fast=st.booleans(),
+        span=st.tuples(st.floats(allow_nan=False), st.floats(allow_nan=False)),
+    )
+)
+def test_yaml_gives_the_dataclass_back(tmp_path_factory, config: Plain):
+    path = tmp_path_factory.mktemp("yaml") / "args.yaml"
+    path.write_text(to_yaml(config), encoding="utf-8")
+    assert from_yaml(path, Plain) == config
+
+
+def test_yaml_has_type_and_meaning_beside_each_key(tmp_path: Path):
+    text = to_yaml(FitConfig(lr=1e-5, clip=float("inf")))
+    lines = text.splitlines()
+    assert "lr: 1.0e-05  # a number; " in text
+    assert "  window_size: [0.45, 1.4]  # numbers; smallest and largest width of that window, of the photo's" in lines
+    assert all("  # " in line or line in ("ours:", "gsoc:", "paper:", "augment:") for line in lines)
+    (tmp_path / "args.yaml").write_text(text)
+    assert from_yaml(tmp_path / "args.yaml", FitConfig) == FitConfig(lr=1e-5, clip=float("inf"))
+
+
+BAD_YAML = {
+    "not there": (None, "no such file"),
+    "not YAML": ("a: [", "not YAML"),
+    "a list": ("- 1", "expected options, NAME: VALUE"),
+    "unknown": ("btach: 3", "no option is called btach"),
+    "unknown within": ("augment: {flop: 1}", "augment: no option is called flop"),
+    "another type": ("batch: many", "batch is 'many'; expected a whole number"),
+    "a number for a switch": ("amp: 1", "amp is 1; expected true or false"),
+    "a true for a number": ("lr: true", "lr is True; expected a number"),
+    "not two": ("augment: {window_size: [1]}", "window_size is [1]; expected 2 values"),
+    "not options": ("augment: 3", "augment is 3; expected options of its own"),
+    "out of range": ("batch: 0", "--batch 0: expected 1 or more"),
+}
+
+
+@pytest.mark.parametrize(("text", "message"), BAD_YAML.values(), ids=BAD_YAML)
+def test_bad_yaml_is_named(tmp_path: Path, text: str | None, message: str):
+    path = tmp_path / "args.yaml"
+    if text is not None:
+        path.write_text(text)
+    with pytest.raises(TrainError) as error:
+        from_yaml(path, FitConfig)
+    assert message in str(error.value)
+
+
+def test_options_come_before_a_file():
+    parser = argparse.ArgumentParser()
+    add_options(parser, Outer)
+    base = Outer(some_name="from the file", count=9, inner=Inner(twice=5.0))
+    args = parser.parse_args(["--count", "3", "--inner.span", "1", "2"])
+    assert from_options(args, Outer, base=base) == Outer("from the file", 3, False, Inner((1.0, 2.0), 5.0))

@@ -8,7 +8,8 @@ from torch import nn
 
 from train.errors import TrainError
 from train.models import build_net
-from train.optim import WeightAverage, freeze, lr_factor, make_optimizer
+from train.optim import WeightAverage, freeze, make_optimizer
+from train.schedules import cosine_factor
 
 
 def test_frozen_layers_do_not_learn_and_the_rest_does():
@@ -60,7 +61,7 @@ RATES = {
 
 @pytest.mark.parametrize(("step", "total", "warmup", "expected"), RATES.values(), ids=RATES)
 def test_learning_rate(step: int, total: int, warmup: int, expected: float):
-    assert lr_factor(step, total, warmup) == pytest.approx(expected)
+    assert cosine_factor(step, total, warmup) == pytest.approx(expected)
 
 
 def test_the_average_is_the_recurrence():

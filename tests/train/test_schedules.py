@@ -53,6 +53,6 @@ def test_the_cosine_has_no_solver_file_and_other_names_are_refused():
     assert find_solver("cosine") is None
     assert find_solver("deepscale") is SOLVERS["deepscale"]
     with pytest.raises(
-        TrainError, match="--schedule adam: there are cosine, squeezenet2017, squeezedet2017, deepscale"
+        TrainError, match="--schedule adam: there are cosine, step, squeezenet2017, squeezedet2017, deepscale"
     ):
         find_solver("adam")

@@ -36,9 +36,10 @@ def _slow_owners(boxes: np.ndarray, ignore: np.ndarray, spec: ModelSpec) -> tupl
     iou = iou_matrix(anchors, boxes).tolist()
     real = [j for j in range(len(boxes)) if not ignore[j]]
     owners = [-1] * len(anchors)
+    few = {j: sorted(range(len(anchors)), key=lambda i: -iou[i][j])[:4] for j in real}
     for i, row in enumerate(iou):
         best = max(real, key=lambda j: row[j], default=None)
-        if best is not None and row[best] > 0.5:
+        if best is not None and (row[best] > 0.5 or row[best] > 0.3 and i in few[best]):
             owners[i] = best
     taken: set[int] = set()
     for j in sorted(real, key=lambda j: -max(row[j] for row in iou)):
@@ -68,7 +69,9 @@ def test_targets_are_the_rule_written_out(changes: dict, seed: int, count: int):
             assert targets.positive_weight[i] == targets.class_ids[i] == 0
             assert not targets.deltas[i].any()
         else:
-            assert (targets.class_ids[i], targets.positive_weight[i]) == (ids[owner], weights[owner])
+            assert targets.class_ids[i] == ids[owner]
+            expected_weight = weights[owner] * min(1, 8 / owners.count(owner))
+            assert targets.positive_weight[i] == pytest.approx(expected_weight, rel=1e-6)
             np.testing.assert_array_equal(targets.boxes_xyxy[i], boxes[owner])
             np.testing.assert_allclose(decoded[i], boxes[owner], atol=1e-3)
 
@@ -78,6 +81,16 @@ def test_every_object_has_an_anchor(seed: int, count: int):
     boxes = random_boxes(np.random.default_rng(seed), count, SPEC.input_wh, smallest=1)
     targets = _assign(boxes)
     assert set(targets.class_ids[targets.positive_weight > 0]) == set(range(count))
+
+
+def test_a_small_object_counts_like_a_large_one():
+    """The large one is above IoU 0.5 with ten times as many anchors."""
+    spec = make_spec(input_wh=(256, 256), grid_hw=(15, 15), anchors_wh=((24, 24), (150, 150), (180, 150)))
+    small, large = [100, 100, 120, 122], [40, 40, 200, 195]
+    targets = _assign([small, large], spec=spec)
+    weight = [targets.positive_weight[(targets.positive_weight > 0) & (targets.class_ids == i)] for i in range(2)]
+    assert len(weight[1]) >= 20 and weight[1].sum() == pytest.approx(8)
+    assert 1 <= len(weight[0]) <= 4 and (weight[0] == 1).all()
 
 
 def test_no_object_makes_every_anchor_a_negative():

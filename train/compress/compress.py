@@ -1,33 +1,38 @@
 """`python -m train compress`: prunes a detector, retrains it, lets its layers share weights, and retrains those.
 
 It takes three steps, each of which ends with a checkpoint that `python -m export onnx` takes: RUN/folded.pt,
-RUN/pruned.pt, RUN/compressed.pt. A run goes on from those that are there, and within a step from the training run in
-RUN/prune or RUN/share.
+RUN/pruned.pt, RUN/compressed.pt. With --structured two more come after the first: RUN/sliced.pt, RUN/narrow.pt. A run
+goes on from those that are there, and within a step from the training run in RUN/narrow, RUN/prune or RUN/share.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
+import dataclasses
 from collections.abc import Callable
 from pathlib import Path
 
 from sqdet_cv.spec import ModelSpec
 
 from ..checkpoint import load_checkpoint, net_from_checkpoint, save_checkpoint
-from ..config import add_options, from_dict, from_options
+from ..config import add_options, from_options, from_yaml
+from ..data.loader import Batch, DetectionData, epoch_order, make_loader
 from ..data.source import open_dataset
 from ..errors import TrainError
-from ..fit import FitConfig
+from ..fit import FitConfig, load_samples
 from ..models.squeezedet import SqueezeDet
-from ..run_folder import begin_run, refuse_old_run
+from ..run_folder import ARGS, begin_run, refuse_old_run
 from .bits import layer_bits
 from .config import CompressConfig
 from .fold import fold
 from .prune import add_masks, prune, zero_share
+from .refit import input_moments, refit
 from .retrain import GradualPruning, Retrain
 from .share import share, share_counts
+from .structured import check_share, choose, filter_costs, filters, fire_widths, loss_changes, multiply_adds, narrow
 from .summary import table
+
+SLICE_PHOTOS = 128  # that say which filters matter
 
 
 class Compress:
@@ -48,7 +53,8 @@ class Compress:
         folded = fold(net)
         if config.bits:
             layer_bits(folded, config)  # for its errors
-        if config.epochs:
+        check_share(folded, config.structured)
+        if config.epochs or config.structured:
             open_dataset(config.data, config.lists.split(","), spec.labels, config.annotations or None)
             open_dataset(config.data, [config.val], spec.labels)
             net.grid_hw((config.size, config.size))
@@ -58,14 +64,17 @@ class Compress:
 
     @classmethod
     def resume(cls, out: str) -> Compress:
-        path = Path(out) / "config.json"
+        path = Path(out) / ARGS
         if not path.is_file() or not (Path(out) / "folded.pt").is_file():
             raise TrainError(f"{out}: no run of `python -m train compress` to go on with")
-        return cls(from_dict(json.loads(path.read_text()) | {"out": str(out)}, CompressConfig))
+        return cls(dataclasses.replace(from_yaml(path, CompressConfig), out=str(out)))
 
     def run(self) -> None:
         """All that is still to do, or until Ctrl-C (SystemExit 130)."""
-        self._step("folded.pt", self._pruned, "pruned.pt")
+        if self.config.structured:
+            self._step("folded.pt", self._sliced, "sliced.pt")
+            self._step("sliced.pt", self._narrowed, "narrow.pt")
+        self._step("narrow.pt" if self.config.structured else "folded.pt", self._pruned, "pruned.pt")
         self._step("pruned.pt", self._shared, "compressed.pt")
         net, _ = net_from_checkpoint(self.out / "compressed.pt")
         print(table(net))
@@ -78,6 +87,27 @@ class Compress:
         net, spec = net_from_checkpoint(self.out / source)
         trained = load_checkpoint(self.out / source)["config"]
         save_plain(self.out / result, fold(change(net, spec, FitConfig.from_saved(trained))), spec, trained)
+
+    def _sliced(self, net: SqueezeDet, spec: ModelSpec, trained: FitConfig) -> SqueezeDet:
+        config = self.config
+        size = (config.size, config.size)
+        spec = spec.resized(size, net.grid_hw(size))
+        fit_config = config.fit_config(trained, "narrow", 1, config.lr)
+        batches = slice_batches(fit_config, spec)
+        importance = loss_changes(net, batches, fit_config.make_loss(spec))
+        kept = choose(importance, filter_costs(net, size), filters(net), config.structured)
+        small = narrow(net, kept)
+        refit(small, net, kept, input_moments(net, (batch.images for batch in batches)))
+        widths = ", ".join(f"{path} {'-'.join(map(str, width))}" for path, width in fire_widths(small).items())
+        work = multiply_adds(small, size) / multiply_adds(net, size)
+        print(f"{100 * work:.0f} % of the multiply-adds are left; squeeze-expand1x1-expand3x3 of {widths}")
+        return small
+
+    def _narrowed(self, net: SqueezeDet, spec: ModelSpec, trained: FitConfig) -> SqueezeDet:
+        config = self.config
+        if config.narrow_epochs:
+            return Retrain(config.fit_config(trained, "narrow", config.narrow_epochs, config.lr), net, spec).result()
+        return net
 
     def _pruned(self, net: SqueezeDet, spec: ModelSpec, trained: FitConfig) -> SqueezeDet:
         config = self.config
@@ -106,6 +136,14 @@ class Compress:
             fit_config = config.fit_config(trained, "share", config.centroid_epochs, config.centroid_lr)
             return Retrain(fit_config, net, spec).result()
         return net
+
+
+def slice_batches(config: FitConfig, spec: ModelSpec) -> list[Batch]:
+    """A few of the batches of a training run, at the input size of `spec`."""
+    samples = load_samples(config, spec.labels)
+    order = epoch_order(samples, config.balance, config.seed, 0)[:SLICE_PHOTOS]
+    data = DetectionData(samples, spec, config.augment, config.seed, epoch=0)
+    return list(make_loader(data, order, config.batch, config.workers))
 
 
 def save_plain(path: Path, net: SqueezeDet, spec: ModelSpec, trained: dict) -> None:

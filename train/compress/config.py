@@ -18,7 +18,7 @@ MAX_BITS = 8
 
 @dataclass(frozen=True)
 class CompressConfig:
-    """A whole run; saved in config.json of its folder. What retraining needs beyond this (the loss, the augmentation
+    """A whole run; saved in args.yaml of its folder. What retraining needs beyond this (the loss, the augmentation
     ...) is as it was when the checkpoint was trained."""
 
     out: str = option("runs/compress", "run folder; must not hold a run already")
@@ -26,8 +26,11 @@ class CompressConfig:
     lists: str = option("train", "comma-separated lists to train on")
     val: str = option("val", "list whose mAP is printed after each epoch")
     annotations: str = option("", "folder of XML files that replace those of the devkit (python -m train label)")
+    structured: float = option(
+        0.0, "share of the filters of all Fires that go whole, before the rest, so that the net is faster; 0: none"
+    )
     sparsity: float = option(0.6, "share of the weights to prune; 0: none")
-    scope: str = option("layer", f"the sparsity of each layer, or of all together: {', '.join(SCOPES)}")
+    scope: str = option("lamp", f"where the smallest weights are looked for: {', '.join(SCOPES)} (prune.prune)")
     ramp: float = option(0.6, "share of the pruning's steps over which the sparsity rises")
     every: int = option(20, "steps from one pruning to the next")
     bits: int = option(6, f"2^bits shared weights a layer, 1 to {MAX_BITS}; 0: not shared")
@@ -39,6 +42,7 @@ class CompressConfig:
     max_drop: float = option(0.5, "with --scan: points of mAP that a layer alone may cost")
     start: str = option("linear", f"first centroids of k-means: {', '.join(STARTS)}")
     epochs: int = option(4, "epochs of retraining in all; 0: none")
+    narrow_part: float = option(0.25, "with --structured: share of the epochs, the first ones, before the pruning")
     centroid_part: float = option(0.25, "share of the epochs, the last ones, in which the shared weights learn")
     size: int = option(320, "input size of the retraining in pixels")
     batch: int = option(16, "photos a step")
@@ -57,12 +61,14 @@ class CompressConfig:
         for name in ("bits", "bias_bits"):
             if not 0 <= getattr(self, name) <= MAX_BITS:
                 raise TrainError(f"--{name.replace('_', '-')} {getattr(self, name)}: expected 0 to {MAX_BITS}")
-        if not 0 <= self.sparsity < 1:
-            raise TrainError(f"--sparsity {self.sparsity}: expected at least 0, below 1")
+        for name in ("sparsity", "structured"):
+            if not 0 <= getattr(self, name) < 1:
+                raise TrainError(f"--{name} {getattr(self, name)}: expected at least 0, below 1")
         if not 0 < self.ramp <= 1:
             raise TrainError(f"--ramp {self.ramp}: expected above 0, at most 1")
-        if not 0 <= self.centroid_part <= 1:
-            raise TrainError(f"--centroid-part {self.centroid_part}: expected 0 to 1")
+        for name in ("narrow_part", "centroid_part"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise TrainError(f"--{name.replace('_', '-')} {getattr(self, name)}: expected 0 to 1")
         for name, known in (("scope", SCOPES), ("start", STARTS)):
             if getattr(self, name) not in known:
                 raise TrainError(f"--{name} {getattr(self, name)}: there are {', '.join(known)}")
@@ -70,6 +76,8 @@ class CompressConfig:
             raise TrainError("--budget --scan: the bits are chosen by either")
         if self.epochs and not self.data:
             raise TrainError("compress needs --data, a data set, to retrain; or --epochs 0")
+        if self.structured and not self.data:
+            raise TrainError("--structured needs --data, a data set, that says which filters matter")
         find_device(self.device)
 
     @property
@@ -77,8 +85,13 @@ class CompressConfig:
         return round(self.epochs * self.centroid_part) if self.bits else 0
 
     @property
+    def narrow_epochs(self) -> int:
+        most = self.epochs - self.centroid_epochs
+        return min(round(self.epochs * self.narrow_part), most) if self.structured else 0
+
+    @property
     def pruning_epochs(self) -> int:
-        return self.epochs - self.centroid_epochs
+        return self.epochs - self.narrow_epochs - self.centroid_epochs
 
     def fit_config(self, trained: FitConfig, folder: str, epochs: int, lr: float) -> FitConfig:
         """That of a stage in a folder within `out`, for a net that was trained with `trained`. All layers learn: those
@@ -103,4 +116,5 @@ class CompressConfig:
             workers=self.workers,
             save_steps=self.save_steps,
             device=self.device,
+            watch=0,
         )

@@ -63,7 +63,7 @@ class GradualPruning(Retrain):
         self.ramp_steps = max(round(ramp * sum(self.steps)), 1)
 
     def _train_step(self, *args: object) -> dict[str, float]:
-        done = sum(self.steps[: self.epoch]) + self.step
+        done = self.steps_done
         if done % self.every == 0 and done < self.ramp_steps:
             prune(self.net, cubic_sparsity(done + self.every, self.ramp_steps, self.sparsity), self.scope)
         return super()._train_step(*args)

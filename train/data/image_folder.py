@@ -17,6 +17,7 @@ from sqdet_cv.classifier_spec import ClassifierSpec
 from sqdet_cv.preprocess import classifier_blob, images_to_blob
 from sqdet_cv.sources import PICTURE_SUFFIXES
 
+from ..config import option
 from ..errors import TrainError
 from .loader import read_image
 from .pixels import shift_colours
@@ -71,13 +72,13 @@ def picture_order(count: int, seed: int, epoch: int) -> list[int]:
 class CropConfig:
     """What may happen to a training picture, and how often. The crop's defaults are milder than ImageNet's 0.08."""
 
-    area: tuple[float, float] = (0.25, 1.0)  # area of the random crop, as a share of the picture's
-    aspect: float = 1.33  # the crop's aspect, relative to the picture's, lies between 1/this and this
-    flip: float = 0.5  # probability of left-right
-    colour: float = 0.8  # probability of a change of hue, saturation and brightness
-    hue: float = 0.02  # as in AugmentConfig
-    saturation: float = 0.4
-    brightness: float = 0.4
+    area: tuple[float, float] = option((0.25, 1.0), "smallest and largest area of the crop, share of the picture's")
+    aspect: float = option(1.33, "the crop's aspect, relative to the picture's, lies between 1/this and this")
+    flip: float = option(0.5, "probability of left-right")
+    colour: float = option(0.8, "probability of a change of hue, saturation and brightness")
+    hue: float = option(0.02, "largest shift, as a share of the colour circle")
+    saturation: float = option(0.4, "factor between 1 - this and 1 + this")
+    brightness: float = option(0.4, "factor between 1 - this and 1 + this")
 
     def __post_init__(self) -> None:
         low, high = self.area

@@ -9,6 +9,7 @@ from torch import nn
 
 from sqdet_cv.spec import ModelSpec
 
+from .. import distributed
 from ..data.loader import Batch
 from ..models.squeezedet import RawOutput
 
@@ -19,12 +20,28 @@ class Loss(nn.Module, ABC):
     """Args: its `config` (a dataclass: the weights of the parts, and switches), and the geometry of the net's answer.
 
     In use: `parts = OursLoss(OursConfig(), spec)(net.split(net(batch.images)), batch)`.
+
+    Attributes:
+        all_processes: True where several processes have a part of the batch each. What the parts are divided by is
+            then the whole batch's, over the number of processes: the mean of their gradients is that of one process
+            with the whole batch.
     """
 
     def __init__(self, config: object, spec: ModelSpec) -> None:
         super().__init__()
         self.config, self.spec = config, spec
+        self.all_processes = False
         self.register_buffer("anchors_cxcywh", torch.from_numpy(spec.anchors_cxcywh.copy()))
+
+    def batch_total(self, value: torch.Tensor | int) -> torch.Tensor:
+        """A number that stands for this process's part of the batch, to that of the whole batch."""
+        if not isinstance(value, torch.Tensor):
+            value = torch.tensor(float(value), device=self.anchors_cxcywh.device)
+        return distributed.total(value) if self.all_processes else value
+
+    @property
+    def processes(self) -> int:
+        return distributed.count() if self.all_processes else 1
 
     @abstractmethod
     def forward(self, raw: RawOutput, batch: Batch) -> dict[str, torch.Tensor]:

@@ -85,11 +85,11 @@ class GsocLoss(Loss):
     def loss_box(self, raw: RawOutput, batch: Batch, match: Match) -> torch.Tensor:
         deltas_xywh = to_xywh(raw.deltas[batch.object_photo_ids, match.anchor_ids], self.spec.delta_order)
         targets_xywh = self._encode(batch.object_boxes_xyxy, match.anchor_ids)
-        return _mean_over_photos(((deltas_xywh - targets_xywh) ** 2).sum(dim=1), batch)
+        return self._mean_over_photos(((deltas_xywh - targets_xywh) ** 2).sum(dim=1), batch)
 
     def loss_confidence_positive(self, raw: RawOutput, batch: Batch, match: Match) -> torch.Tensor:
         confidence = raw.confidence_logits[batch.object_photo_ids, match.anchor_ids].sigmoid()
-        return _mean_over_photos((confidence - match.iou) ** 2, batch)
+        return self._mean_over_photos((confidence - match.iou) ** 2, batch)
 
     def loss_confidence_negative(self, raw: RawOutput, batch: Batch, match: Match) -> torch.Tensor:
         objects = _objects_per_photo(batch)[:, None]
@@ -98,12 +98,20 @@ class GsocLoss(Loss):
         owners.index_put_((batch.object_photo_ids, match.anchor_ids), one, accumulate=True)
         times = objects.clamp(min=1) - owners if self.config.repeat_negatives else (owners == 0).to(owners)
         squares = (raw.confidence_logits.sigmoid() * labelled_share(raw, batch)) ** 2 * times * ~batch.near_ignored
-        return (squares / (owners.shape[1] - objects).clamp(min=1)).sum(dim=1).mean()
+        return (squares / (owners.shape[1] - objects).clamp(min=1)).sum() / self._photos(batch)
 
     def loss_class(self, raw: RawOutput, batch: Batch, match: Match) -> torch.Tensor:
         scores = raw.class_logits[batch.object_photo_ids, match.anchor_ids].softmax(dim=1)
         right = scores.gather(1, batch.object_class_ids[:, None])[:, 0]
-        return _mean_over_photos(-torch.log(right + EPSILON), batch)
+        return self._mean_over_photos(-torch.log(right + EPSILON), batch)
+
+    def _mean_over_photos(self, each: torch.Tensor, batch: Batch) -> torch.Tensor:
+        """(M,) values of the objects, weighted, to the mean over the photos of the mean over a photo's objects."""
+        objects = _objects_per_photo(batch)[batch.object_photo_ids]
+        return (each * batch.object_weights / objects).sum() / self._photos(batch)
+
+    def _photos(self, batch: Batch) -> torch.Tensor:
+        return self.batch_total(len(batch.labelled)) / self.processes
 
     def _encode(self, boxes_xyxy: torch.Tensor, anchor_ids: torch.Tensor) -> torch.Tensor:
         """(M, 4) boxes to (M, 4) deltas_xywh from their anchors, as gtruth_inv_transform does."""
@@ -116,9 +124,3 @@ class GsocLoss(Loss):
 def _objects_per_photo(batch: Batch) -> torch.Tensor:
     """(N,) int64."""
     return torch.bincount(batch.object_photo_ids, minlength=len(batch.labelled))
-
-
-def _mean_over_photos(each: torch.Tensor, batch: Batch) -> torch.Tensor:
-    """(M,) values of the objects, weighted, to the mean over the photos of the mean over a photo's objects."""
-    objects = _objects_per_photo(batch)[batch.object_photo_ids]
-    return (each * batch.object_weights / objects).sum() / len(batch.labelled)

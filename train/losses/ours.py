@@ -49,7 +49,7 @@ class OursLoss(Loss):
             "conf_neg": self.config.confidence_negative * self.loss_confidence_negative(raw, batch),
             "class": self.config.classes * self.loss_class(raw, batch),
         }
-        objects = batch.positive_weight.sum().clamp(min=1)
+        objects = self.batch_total(batch.positive_weight.sum()).clamp(min=1) / self.processes
         return {name: part / objects for name, part in parts.items()}
 
     def loss_box(self, raw: RawOutput, batch: Batch) -> torch.Tensor:

@@ -64,27 +64,31 @@ class PaperLoss(Loss):
     def loss_box(self, raw: RawOutput, batch: Batch) -> torch.Tensor:
         deltas_xywh = self._deltas_xywh(raw, batch)
         squares = (deltas_xywh - self._encode(batch.object_boxes_xyxy, batch.object_anchor_ids)) ** 2
-        return _mean_over_objects(squares.sum(dim=1), batch)
+        return self._mean_over_objects(squares.sum(dim=1), batch)
 
     def loss_confidence_positive(self, raw: RawOutput, batch: Batch) -> torch.Tensor:
         with torch.no_grad():
             predicted_xyxy = self._decode(self._deltas_xywh(raw, batch), batch.object_anchor_ids)
             iou = elementwise_iou(predicted_xyxy, batch.object_boxes_xyxy, EPSILON)
         confidence = raw.confidence_logits[batch.object_photo_ids, batch.object_anchor_ids].sigmoid()
-        return _mean_over_objects((confidence - iou) ** 2, batch) / len(batch.labelled)
+        return self._mean_over_objects((confidence - iou) ** 2, batch) / self.batch_total(len(batch.labelled))
 
     def loss_confidence_negative(self, raw: RawOutput, batch: Batch) -> torch.Tensor:
         negative = ~batch.near_ignored
         negative[batch.object_photo_ids, batch.object_anchor_ids] = False
         squares = (raw.confidence_logits.sigmoid() * labelled_share(raw, batch)) ** 2 * negative
-        without_object = max(negative.shape[1] - len(batch.object_anchor_ids), 1)
-        return squares.sum() / without_object / len(batch.labelled)
+        without_object = (negative.shape[1] - self.batch_total(len(batch.object_anchor_ids))).clamp(min=1)
+        return squares.sum() / without_object / self.batch_total(len(batch.labelled)) * self.processes
 
     def loss_class(self, raw: RawOutput, batch: Batch) -> torch.Tensor:
         scores = raw.class_logits[batch.object_photo_ids, batch.object_anchor_ids].softmax(dim=1)
         is_class = torch.zeros_like(scores).scatter_(1, batch.object_class_ids[:, None], 1.0)
         yes, no = torch.log(scores + EPSILON), torch.log(1 - scores + EPSILON)
-        return _mean_over_objects(-(is_class * yes + (1 - is_class) * no).sum(dim=1), batch)
+        return self._mean_over_objects(-(is_class * yes + (1 - is_class) * no).sum(dim=1), batch)
+
+    def _mean_over_objects(self, each: torch.Tensor, batch: Batch) -> torch.Tensor:
+        objects = self.batch_total(len(each)).clamp(min=1) / self.processes
+        return (each * batch.object_weights).sum() / objects
 
     def _deltas_xywh(self, raw: RawOutput, batch: Batch) -> torch.Tensor:
         """(M, 4): what the objects' anchors say."""
@@ -113,8 +117,3 @@ class PaperLoss(Loss):
         limit = anchors.new_tensor(self.spec.input_wh * 2) - pixel
         boxes_xyxy = boxes_xyxy.clamp(min=torch.zeros_like(limit), max=limit)
         return boxes_xyxy + anchors.new_tensor([0.0, 0.0, pixel, pixel])
-
-
-def _mean_over_objects(each: torch.Tensor, batch: Batch) -> torch.Tensor:
-    """(M,) values of the objects, weighted, over the number of objects."""
-    return (each * batch.object_weights).sum() / max(len(each), 1)

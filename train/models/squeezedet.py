@@ -19,6 +19,7 @@ class NetConfig:
 
     backbone: str = "1.1"  # SqueezeNet version: "1.0" or "1.1"
     squeeze_factor: int = 1  # the backbone's squeeze channels, times this: 6 in SqueezeDet+ (ratio 0.75, not 0.125)
+    backbone_fires: tuple[tuple[int, int, int], ...] = ()  # as head_fires, of fire2 ... fire9; (): that version's own
     head_fires: tuple[tuple[int, int, int], ...] = ((96, 384, 384), (96, 384, 384))  # squeeze, expand1x1, expand3x3
     head_norm: bool = False  # BatchNorm in the head's Fires
     convdet_kernel: int = 3  # 1 or 3
@@ -80,7 +81,9 @@ class SqueezeDet(nn.Module):
     def __init__(self, config: NetConfig, num_shapes: int, num_classes: int) -> None:
         super().__init__()
         self.config, self.num_shapes, self.num_classes = config, num_shapes, num_classes
-        self.features = SqueezeNetFeatures(config.backbone, config.leaky_slope, config.squeeze_factor)
+        self.features = SqueezeNetFeatures(
+            config.backbone, config.leaky_slope, config.squeeze_factor, config.backbone_fires
+        )
         channels = self.features.out_channels
         if config.conv10_channels:
             self.conv10 = nn.Sequential(nn.Conv2d(channels, config.conv10_channels, 1), activation(config.leaky_slope))

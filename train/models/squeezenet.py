@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -39,18 +40,28 @@ LAYOUTS = {
 
 
 class SqueezeNetFeatures(nn.Sequential):
-    """conv1 to fire9: (N, 3, H, W) to (N, 512, about H/16, about W/16).
+    """conv1 to fire9: (N, 3, H, W) to (N, out_channels, about H/16, about W/16); 512 channels in the papers' layouts.
 
     conv1 is unpadded and the pools round up, as in Caffe: 416 px gives 25 cells, 320 px gives 19, and the cells'
     centres are then 16 px apart and symmetric in the picture, which is the anchor rule of the paper.
+
+    Args:
+        fires: squeeze, expand 1x1, expand 3x3 of each of FIRES instead of the layout's own; `squeeze_factor` is part of
+            them then. Empty: the layout's own.
     """
 
-    out_channels = 512
-
-    def __init__(self, version: str = "1.1", leaky_slope: float = 0.0, squeeze_factor: int = 1) -> None:
+    def __init__(
+        self,
+        version: str = "1.1",
+        leaky_slope: float = 0.0,
+        squeeze_factor: int = 1,
+        fires: Sequence[tuple[int, int, int]] = (),
+    ) -> None:
         if version not in LAYOUTS:
             raise ValueError(f"SqueezeNet version {version!r}, expected one of {', '.join(LAYOUTS)}")
         layout = LAYOUTS[version]
+        fires = fires or [(squeeze * squeeze_factor, *expands) for squeeze, *expands in FIRES.values()]
+        widths = dict(zip(FIRES, fires, strict=True))
         super().__init__()
         self.add_module("conv1", nn.Conv2d(3, layout.conv1_channels, layout.conv1_kernel, stride=2))
         self.add_module("relu_conv1", activation(leaky_slope))
@@ -58,13 +69,13 @@ class SqueezeNetFeatures(nn.Sequential):
         pools = 0
         for name in ("conv1", *FIRES):
             if name in FIRES:
-                squeeze, *expands = FIRES[name]
-                fire = Fire(channels, squeeze * squeeze_factor, *expands, leaky_slope=leaky_slope)
+                fire = Fire(channels, *widths[name], leaky_slope=leaky_slope)
                 channels = fire.out_channels
                 self.add_module(name, fire)
             if name in layout.pool_after:
                 pools += 1
                 self.add_module(f"pool{pools}", nn.MaxPool2d(3, stride=2, ceil_mode=True))
+        self.out_channels = channels
 
 
 class SqueezeNet(nn.Module):

@@ -25,7 +25,7 @@ from train.models import SqueezeDet
 from .tiny import CONFIG
 
 OPTIONS = {"sparsity": 0.7, "bits": 3, "bias-bits": 2, "epochs": 2, "centroid-part": 0.5, "every": 1, "size": 64}
-OPTIONS |= {"batch": 4, "warmup": 1, "workers": 0, "save-steps": 1}
+OPTIONS |= {"batch": 4, "warmup": 1, "workers": 0, "save-steps": 1, "scope": "layer"}
 PHOTOS, STEPS = 10, 3  # steps an epoch; one epoch of each stage
 SHAPES = ((20.0, 30.0), (48.0, 24.0))
 
@@ -76,7 +76,7 @@ def assert_pruned_and_shared(path: Path, values: int) -> None:
 
 
 def test_what_a_run_leaves_behind(reference: Path, checkpoint: Path):
-    names = ["compressed.pt", "config.json", "folded.pt", "prune", "pruned.pt", "share"]
+    names = ["args.yaml", "compressed.pt", "folded.pt", "prune", "pruned.pt", "share"]
     assert sorted(path.name for path in reference.iterdir()) == names
     assert_pruned_and_shared(reference / "compressed.pt", 8)
     states = [load_checkpoint(reference / f"{name}.pt")["ema"] for name in ("folded", "pruned", "compressed")]
@@ -89,8 +89,8 @@ def test_the_centroids_learn(reference: Path, checkpoint: Path, devkit: Path, tm
     (tmp_path / "run").mkdir()
     for name in ("folded.pt", "pruned.pt"):
         (tmp_path / "run" / name).write_bytes((reference / name).read_bytes())
-    text = (reference / "config.json").read_text().replace('"epochs": 2', '"epochs": 0')
-    (tmp_path / "run" / "config.json").write_text(text)
+    text = (reference / "args.yaml").read_text().replace("\nepochs: 2 ", "\nepochs: 0 ")
+    (tmp_path / "run" / "args.yaml").write_text(text)
     assert run(["compress", "--resume", str(tmp_path / "run")]) == 0
     still, learnt = (
         net_from_checkpoint(path / "compressed.pt")[0].convdet.weight for path in (tmp_path / "run", reference)

@@ -1,0 +1,303 @@
+"""Narrower nets: which filters go, that the rest says the same, and `--structured` from a checkpoint to files."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import signal
+from pathlib import Path
+
+import pytest
+import torch
+
+from export.__main__ import main as export
+from tests.helpers import write_devkit
+from train.checkpoint import load_checkpoint, net_from_checkpoint
+from train.compress.fold import convolutions, fold
+from train.compress.prune import zero_share
+from train.compress.refit import input_moments, refit
+from train.compress.structured import choose, filter_costs, filters, fire_widths, loss_changes, multiply_adds, narrow
+from train.errors import TrainError
+from train.fit import Fit
+from train.losses import Loss
+from train.models import NetConfig, SqueezeDet
+
+from .test_compress import OPTIONS, checkpoint, run, words  # noqa: F401 (a fixture)
+from .tiny import make_net, pictures
+
+NETS = {
+    "1.1": {},
+    "two Fires and a 3x3 ConvDet": {"head_fires": ((8, 16, 32), (24, 32, 16)), "convdet_kernel": 3},
+    "1.0, conv10 kept, LeakyReLU": {"backbone": "1.0", "conv10_channels": 7, "leaky_slope": 0.01},
+    "wide squeeze": {"squeeze_factor": 2},
+}
+
+
+def random_half(net: SqueezeDet) -> dict[str, torch.Tensor]:
+    """Of each prunable convolution half of the outputs."""
+    generator = torch.Generator().manual_seed(3)
+    counts = {name: convolutions(net)[name].out_channels for name in filters(net)}
+    return {name: torch.randperm(n, generator=generator)[: n // 2].sort().values for name, n in counts.items()}
+
+
+@torch.no_grad()
+def silence(net: SqueezeDet, kept: dict[str, torch.Tensor]) -> None:
+    """The other filters become zero, so that their output is."""
+    for name, outputs in kept.items():
+        gone = torch.ones(convolutions(net)[name].out_channels, dtype=torch.bool)
+        gone[outputs] = False
+        convolutions(net)[name].weight[gone] = 0
+        convolutions(net)[name].bias[gone] = 0
+
+
+@pytest.mark.parametrize("changes", NETS.values(), ids=NETS)
+def test_a_narrow_net_says_what_the_masked_one_does(changes: dict):
+    net = fold(make_net(**changes))
+    kept = random_half(net)
+    small = narrow(net, kept)
+    with torch.no_grad():
+        whole = net(pictures())
+        silence(net, kept)
+        masked = net(pictures())
+        torch.testing.assert_close(small(pictures()), masked, rtol=1e-5, atol=1e-5)
+    assert not torch.allclose(whole, masked, atol=1e-3), "what is taken out matters"
+    assert {name: conv.out_channels for name, conv in convolutions(small).items() if name in kept} == {
+        name: len(outputs) for name, outputs in kept.items()
+    }
+
+
+def test_dead_filters_take_nothing_along():
+    """Zero weights and a bias below zero: ReLU makes 0 of it."""
+    net = fold(make_net())
+    kept = random_half(net)
+    silence(net, kept)
+    for name, outputs in kept.items():
+        bias = convolutions(net)[name].bias.detach()
+        gone = torch.ones(len(bias), dtype=torch.bool)
+        gone[outputs] = False
+        bias[gone] = -torch.rand(int(gone.sum()))
+    with torch.no_grad():
+        torch.testing.assert_close(narrow(net, kept)(pictures()), net(pictures()), rtol=1e-5, atol=1e-5)
+
+
+def test_nothing_taken_out_changes_nothing():
+    net = fold(make_net(squeeze_factor=2))
+    same = narrow(net, {})
+    assert all(torch.equal(value, net.state_dict()[name]) for name, value in same.state_dict().items())
+    assert fire_widths(same) == fire_widths(net)
+
+
+def test_widths_of_the_backbone_are_its_own_unless_given():
+    own = ((16, 64, 64),) * 2 + ((32, 128, 128),) * 2 + ((48, 192, 192),) * 2 + ((64, 256, 256),) * 2
+    nets = [SqueezeDet(NetConfig(backbone_fires=fires), 2, 5) for fires in ((), own, ((8, 16, 24),) * 8)]
+    assert fire_widths(nets[0]) == fire_widths(nets[1])
+    assert nets[2].features(torch.zeros(1, 3, 64, 64)).shape[1] == nets[2].features.out_channels == 40
+    with pytest.raises(ValueError, match="shorter"):
+        SqueezeDet(NetConfig(backbone_fires=own[:3]), 2, 5)
+
+
+def test_a_checkpoint_from_before_there_were_widths_loads(checkpoint: Path, tmp_path: Path):  # noqa: F811
+    values = load_checkpoint(checkpoint)
+    del values["net"]["backbone_fires"]
+    torch.save(values, tmp_path / "old.pt")
+    assert net_from_checkpoint(tmp_path / "old.pt")[0].config == net_from_checkpoint(checkpoint)[0].config
+
+
+def test_a_filters_cost_is_what_the_net_does_less_without_it():
+    net = fold(make_net(head_fires=((8, 16, 32), (24, 32, 16))))
+    costs, whole = filter_costs(net, (64, 96)), multiply_adds(net, (64, 96))
+    for name in filters(net):
+        less = torch.arange(convolutions(net)[name].out_channels - 1)
+        assert whole - multiply_adds(narrow(net, {name: less}), (64, 96)) == costs[name], name
+
+
+class Spread(Loss):
+    """Any differentiable function of what the net says."""
+
+    def __init__(self) -> None:
+        torch.nn.Module.__init__(self)
+
+    def forward(self, raw: object, batch: object) -> dict[str, torch.Tensor]:
+        return {"deltas": raw.deltas.square().mean(), "classes": raw.class_logits.sigmoid().mean()}
+
+
+@dataclasses.dataclass
+class Pictures:
+    images: torch.Tensor
+
+
+def test_the_loss_changes_as_it_says():
+    """Against finite differences: a filter's weights and bias scaled by 1 - h, in float64."""
+    net, loss, h = fold(make_net()).double(), Spread(), 1e-6
+    batches = [Pictures(pictures().double()), Pictures(pictures(3).double() * 2)]
+    found = loss_changes(net, batches, loss)
+
+    @torch.no_grad()
+    def value(batch: Pictures) -> torch.Tensor:
+        return sum(loss(net.split(net(batch.images)), batch).values())
+
+    before = [value(batch) for batch in batches]
+    for name in ("features.fire2.squeeze.0", "features.fire9.expand_3x3.0", "head.fire10.expand_1x1.0"):
+        conv = convolutions(net)[name]
+        for i in (0, 5):
+            with torch.no_grad():
+                saved = conv.weight[i].clone(), conv.bias[i].clone()
+                conv.weight[i] *= 1 - h
+                conv.bias[i] *= 1 - h
+                changes = [(value(batch) - old) / h for batch, old in zip(batches, before)]
+                conv.weight[i], conv.bias[i] = saved
+            assert found[name][i].item() == pytest.approx(sum(c.item() ** 2 for c in changes), rel=1e-3), (name, i)
+
+
+def test_those_go_that_matter_least_for_what_they_cost():
+    importance = {"dear": torch.tensor([4.0, 1, 3, 2, 9, 9]), "cheap": torch.tensor([1.0, 1, 3, 3, 9, 9])}
+    costs, groups = {"dear": 4, "cheap": 1}, {"dear": 2, "cheap": 2}
+    # by group: dear [1, 2] 1.5 / 4, then [3, 4] 3.5 / 4; cheap [1, 1] 1, then [3, 3] 3
+    for share, dear, cheap in ((0, [0, 1, 2, 3, 4, 5], [0, 1, 2, 3, 4, 5]), (0.1, [0, 2, 4, 5], [0, 1, 2, 3, 4, 5])):
+        kept = choose(importance, costs, groups, share)
+        assert (kept["dear"].tolist(), kept["cheap"].tolist()) == (dear, cheap)
+    assert choose(importance, costs, groups, 0.5)["dear"].tolist() == [4, 5]
+    assert choose(importance, costs, groups, 0.5)["cheap"].tolist() == [2, 3, 4, 5]
+    with pytest.raises(TrainError, match=r"--structured 0.7: only 8 of 12 filters can go"):
+        choose(importance, costs, groups, 0.7)
+
+
+def test_a_width_off_the_groups_first_comes_to_a_whole_number_of_them():
+    kept = choose({"a": torch.arange(22.0)}, {"a": 1}, {"a": 8}, 0.01)
+    assert kept["a"].tolist() == list(range(6, 22))
+    assert len(choose({"a": torch.arange(7.0)}, {"a": 1}, {"a": 8}, 0)["a"]) == 7
+
+
+def test_a_refit_layer_is_the_least_squares_answer():
+    """Against `lstsq` of one layer's own inputs and outputs, gathered place by place."""
+    net = fold(make_net())
+    name, source = "features.fire3.expand_3x3.0", "features.fire3.squeeze.0"
+    kept = {source: torch.tensor([0, 2, 3, 5, 6, 7, 9, 11, 12, 13, 14])}
+    small = narrow(net, kept)
+    refit(small, net, kept, input_moments(net, [pictures(4), pictures(4) + 0.5]))
+    images = torch.cat([pictures(4), pictures(4) + 0.5])
+    with torch.no_grad():
+        x = torch.nn.Sequential(*list(net.features.children())[:4], net.features.fire3.squeeze)(images)
+        wanted = convolutions(net)[name](x).permute(0, 2, 3, 1).flatten(0, 2)
+        padded = torch.nn.functional.pad(x[:, kept[source]], (1, 1, 1, 1))
+        rows, columns = x.shape[2:]
+        patches = [
+            padded[n, :, r : r + 3, c : c + 3].flatten() for n in range(8) for r in range(rows) for c in range(columns)
+        ]
+        inputs = torch.stack(patches)
+        inputs = torch.cat([inputs, torch.ones(len(inputs), 1)], dim=1).double()
+        best = torch.linalg.lstsq(inputs, wanted.double(), driver="gelsd").solution
+        conv = convolutions(small)[name]
+        ours = torch.cat([conv.weight.flatten(1), conv.bias[:, None]], dim=1).T.double()
+        cut = torch.cat([convolutions(net)[name].weight[:, kept[source]].flatten(1), conv.bias[:, None] * 0], dim=1).T
+
+    def error(weights: torch.Tensor) -> float:
+        return (inputs @ weights.double() - wanted).square().mean().item()
+
+    assert error(best) <= error(ours) * (1 + 1e-9)
+    assert error(ours) < error(best) + 0.02 * (error(cut) - error(best))
+
+
+def test_refit_leaves_alone_what_lost_no_input():
+    net = fold(make_net())
+    kept = {"features.fire5.expand_1x1.0": torch.arange(32)}
+    small = narrow(net, kept)
+    before = {name: value.clone() for name, value in small.state_dict().items()}
+    refit(small, net, kept, input_moments(net, [pictures()]))
+    changed = {name for name, value in small.state_dict().items() if not torch.equal(value, before[name])}
+    assert changed == {"features.fire6.squeeze.0.weight", "features.fire6.squeeze.0.bias"}
+
+
+STRUCTURED = {"structured": 0.2, "epochs": 3, "narrow_part": 0.34, "centroid_part": 0.34}
+FILES = ("folded.pt", "sliced.pt", "narrow.pt", "pruned.pt", "compressed.pt")
+
+
+@pytest.fixture(scope="module")
+def devkit(tmp_path_factory) -> Path:
+    return write_devkit(tmp_path_factory.mktemp("voc"), {"train": 10, "val": 2})
+
+
+@pytest.fixture(scope="module")
+def reference(checkpoint: Path, devkit: Path, tmp_path_factory) -> Path:  # noqa: F811
+    """The folder of a run that nothing stopped."""
+    out = tmp_path_factory.mktemp("reference") / "run"
+    assert run(words(checkpoint, devkit, out, **STRUCTURED)) == 0
+    return out
+
+
+def test_a_run_makes_the_net_narrower_then_prunes_and_shares_it(reference: Path):
+    nets = [net_from_checkpoint(reference / name)[0] for name in FILES]
+    counts = [sum(sum(widths) for widths in fire_widths(net).values()) for net in nets]
+    assert counts[1] == counts[2] == counts[3] == counts[4] <= 0.8 * counts[0]
+    assert multiply_adds(nets[1], (64, 64)) < multiply_adds(nets[0], (64, 64))
+    assert not torch.equal(nets[1].convdet.weight, nets[2].convdet.weight), "retrained"
+    epochs = [len(load_checkpoint(reference / part / "last.pt")["history"]) for part in ("narrow", "prune", "share")]
+    assert epochs == [1, 1, 1]
+    assert zero_share(nets[4]) == pytest.approx(OPTIONS["sparsity"], abs=1e-3)
+    for name, conv in convolutions(nets[4]).items():
+        assert len(conv.weight.unique()) <= 2 ** OPTIONS["bits"] + 1, name
+
+
+@pytest.mark.parametrize("stopped", [2, 5], ids=["narrow", "prune"])
+def test_a_stopped_run_resumes_bit_for_bit(
+    checkpoint: Path,  # noqa: F811
+    devkit: Path,
+    reference: Path,
+    tmp_path: Path,
+    monkeypatch,
+    stopped: int,
+):
+    done, step, out = [], Fit._train_step, tmp_path / "run"
+
+    def stop_after_step(self: Fit, *args: object) -> dict:
+        done.append(1)
+        if len(done) == stopped:
+            os.kill(os.getpid(), signal.SIGINT)
+        return step(self, *args)
+
+    monkeypatch.setattr(Fit, "_train_step", stop_after_step)
+    assert run(words(checkpoint, devkit, out, **STRUCTURED)) == 130
+    assert run(["compress", "--resume", str(out)]) == 0
+    assert len(done) == 9, "no step is done twice"
+    for name in FILES:
+        ours, theirs = (load_checkpoint(path / name)["ema"] for path in (out, reference))
+        assert [key for key in ours if not torch.equal(ours[key], theirs[key])] == [], name
+
+
+@pytest.mark.parametrize("kind", ["onnx", "caffe"])
+def test_a_narrow_net_passes_the_export_check(reference: Path, tmp_path: Path, capsys, kind: str):
+    out = tmp_path / {"onnx": "narrow.onnx", "caffe": "narrow.caffemodel"}[kind]
+    assert export([kind, str(reference / "narrow.pt"), "--out", str(out)]) == 0
+    assert "OpenCV agrees with PyTorch" in capsys.readouterr().out
+
+
+def test_one_shot_needs_photos_but_no_epoch(checkpoint: Path, devkit: Path, tmp_path: Path, capsys):  # noqa: F811
+    assert run(words(checkpoint, devkit, tmp_path / "run", structured=0.2, epochs=0)) == 0
+    assert "% of the multiply-adds are left" in capsys.readouterr().out
+    sliced, narrowed = (load_checkpoint(tmp_path / "run" / f"{name}.pt")["ema"] for name in ("sliced", "narrow"))
+    assert all(torch.equal(value, narrowed[name]) for name, value in sliced.items())
+    assert not (tmp_path / "run" / "narrow").exists()
+
+
+BAD = {
+    "all": ({"structured": 1}, "--structured 1.0: expected at least 0, below 1"),
+    "too many": ({"structured": 0.99}, "--structured 0.99: only "),
+    "no data": ({"structured": 0.1, "epochs": 0, "data": ""}, "--structured needs --data, a data set"),
+    "part": ({"narrow_part": 1.5}, "--narrow-part 1.5: expected 0 to 1"),
+}
+
+
+@pytest.mark.parametrize(("changes", "message"), BAD.values(), ids=BAD)
+def test_errors_are_one_line_before_anything_is_written(
+    checkpoint: Path,  # noqa: F811
+    devkit: Path,
+    tmp_path: Path,
+    capsys,
+    changes: dict,
+    message: str,
+):
+    assert run(words(checkpoint, devkit, tmp_path / "run", **changes)) == 2
+    error = capsys.readouterr().err
+    assert message in error
+    assert error.count("\n") == 1
+    assert not (tmp_path / "run").exists()

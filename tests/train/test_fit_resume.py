@@ -1,0 +1,159 @@
+"""Runs of `fit` that were stopped or killed and go on."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+
+from train import fit, run_folder
+from train.__main__ import main
+from train.checkpoint import load_checkpoint
+from train.fit import Fit
+from train.losses import LOSSES
+
+from .fit_runs import (
+    ROOT,
+    assert_same_run,
+    fit_words,
+    interrupted,
+    run_command,
+)
+
+SIGNALS = {
+    "killed": (signal.SIGKILL, -signal.SIGKILL, ""),
+    "Ctrl-C": (signal.SIGINT, 130, "go on with --resume"),
+}
+
+
+@pytest.mark.parametrize(("sent", "code", "said"), SIGNALS.values(), ids=SIGNALS)
+def test_a_process_stopped_in_mid_epoch_resumes_bit_for_bit(
+    fit_devkit: Path, fit_reference, tmp_path: Path, sent: int, code: int, said: str
+):
+    """The signal goes to all processes of the run, as a terminal's does; a worker loads the photos."""
+    out = tmp_path / "run"
+    process = subprocess.Popen(
+        [sys.executable, "-m", "train", *fit_words(fit_devkit, out, net="squeezedet", workers=1)],
+        cwd=ROOT,
+        env=os.environ | {"OMP_NUM_THREADS": "1"},  # as in this process: sums in another order differ in the last bit
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    try:
+        deadline = time.monotonic() + 300
+        while not (out / "last.pt").exists() and process.poll() is None and time.monotonic() < deadline:
+            time.sleep(0.01)
+        os.killpg(process.pid, sent)
+        printed, errors = process.communicate(timeout=300)
+    finally:
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.communicate()
+    assert process.returncode == code, errors
+    assert said in printed
+    assert "Traceback" not in errors
+    saved = load_checkpoint(out / "last.pt")
+    assert saved["epoch"] < 2
+    assert saved["epoch"] + saved["step"] > 0
+
+    assert run_command(["fit", "--resume", str(out)]) == 0
+    assert_same_run(out, fit_reference("squeezedet"))
+
+
+STEPS = {"first step": 1, "last step of an epoch": 3, "first of the next": 4, "very last": 6}
+
+
+@pytest.mark.parametrize("net", ["sqdet", "squeezedet"], ids=["BatchNorm", "dropout"])
+@pytest.mark.parametrize("steps", STEPS.values(), ids=STEPS)
+def test_a_run_stopped_after_any_step_resumes_bit_for_bit(
+    fit_devkit: Path, fit_reference, tmp_path: Path, monkeypatch, net: str, steps: int
+):
+    done = []
+    step = Fit._train_step
+
+    def stop_after_step(self: Fit, *args: object) -> dict:
+        done.append(1)
+        if len(done) == steps:
+            os.kill(os.getpid(), signal.SIGINT)
+        return step(self, *args)
+
+    before = signal.getsignal(signal.SIGINT)
+    monkeypatch.setattr(Fit, "_train_step", stop_after_step)
+    assert run_command(fit_words(fit_devkit, tmp_path / "run", net=net, save_steps=100)) == 130
+    assert len(done) == steps
+    assert signal.getsignal(signal.SIGINT) is before
+    assert run_command(["fit", "--resume", str(tmp_path / "run")]) == 0
+    assert len(done) == 6, "no step is done twice"
+    assert_same_run(tmp_path / "run", fit_reference(net))
+
+
+def test_a_run_of_before_there_were_several_losses_resumes(
+    fit_devkit: Path, fit_reference, tmp_path: Path, monkeypatch
+):
+    """Its checkpoint has the options of `ours` under `loss`, and none of the other losses."""
+    monkeypatch.setattr(Fit, "_train_step", interrupted(Fit._train_step))
+    assert run_command(fit_words(fit_devkit, tmp_path / "run", net="sqdet")) == 130
+    monkeypatch.undo()
+    saved = load_checkpoint(tmp_path / "run" / "last.pt")
+    options = {name: saved["config"].pop(name) for name in LOSSES}
+    saved["config"]["loss"] = options["ours"]
+    torch.save(saved, tmp_path / "run" / "last.pt")
+    assert run_command(["fit", "--resume", str(tmp_path / "run")]) == 0
+    assert_same_run(tmp_path / "run", fit_reference("sqdet"))
+
+
+@pytest.mark.parametrize("file", ["last.pt", "best.pt", "results.csv"])
+def test_a_crash_between_the_files_of_an_epoch_loses_none(
+    fit_devkit: Path, fit_reference, tmp_path: Path, monkeypatch, file: str
+):
+    class Crash(Exception):
+        pass
+
+    def crashing(write):
+        def wrapper(path: Path, *args: object) -> None:
+            ends_epoch = not args or not isinstance(args[-1], dict) or args[-1]["step"] == 0
+            if path.name == file and ends_epoch:
+                raise Crash
+            write(path, *args)
+
+        return wrapper
+
+    with monkeypatch.context() as patch:
+        patch.setattr(fit, "save_checkpoint", crashing(fit.save_checkpoint))
+        patch.setattr(run_folder, "write_text_atomically", crashing(run_folder.write_text_atomically))
+        with pytest.raises(Crash):
+            main(fit_words(fit_devkit, tmp_path / "run", net="sqdet"))
+    assert run_command(["fit", "--resume", str(tmp_path / "run")]) == 0
+    assert_same_run(tmp_path / "run", fit_reference("sqdet"))
+
+
+def test_a_finished_run_resumes_to_itself(fit_reference):
+    before = (fit_reference("sqdet") / "last.pt").read_bytes()
+    assert run_command(["fit", "--resume", str(fit_reference("sqdet"))]) == 0
+    assert (fit_reference("sqdet") / "last.pt").read_bytes() == before
+
+
+def test_a_moved_run_resumes_where_it_is(fit_devkit: Path, tmp_path: Path, monkeypatch):
+    monkeypatch.setattr(Fit, "_train_step", interrupted(Fit._train_step))
+    assert run_command(fit_words(fit_devkit, tmp_path / "old", sizes="64:1")) == 130
+    monkeypatch.undo()
+    (tmp_path / "old").rename(tmp_path / "new")
+    assert run_command(["fit", "--resume", str(tmp_path / "new")]) == 0
+    assert (tmp_path / "new" / "results.csv").exists()
+    assert not (tmp_path / "old").exists()
+
+
+def test_a_run_is_not_overwritten(fit_devkit: Path, fit_reference, capsys):
+    out = fit_reference("sqdet")
+    before = {path.name: path.read_bytes() for path in out.iterdir()}
+    assert run_command(fit_words(fit_devkit, out)) == 2
+    assert "holds a run already; go on with it by --resume" in capsys.readouterr().err
+    assert {path.name: path.read_bytes() for path in out.iterdir()} == before

@@ -1,0 +1,97 @@
+"""`python -m train diagnose`: pictures of what goes on inside a net, to find out why it does not learn.
+
+activations.png and dead_units.png (over the epochs, if a run measured them in its folder; else of the checkpoint
+alone), conv1_filters.png, weights.png and confidence.png. What they show: docs/diagnosis.md.
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from torch import nn
+
+from ..checkpoint import classifier_from_checkpoint, is_classifier_checkpoint, load_checkpoint, net_from_checkpoint
+from ..config import require_at_least
+from ..data.source import HELP as DATA_HELP
+from ..data.source import open_dataset
+from ..errors import TrainError
+from ..figures import require_matplotlib
+from .activation_plots import plot_activations, plot_dead_units
+from .confidence import count_confidences, plot_confidence
+from .history import History, load_history
+from .measure import measure
+from .watch import MOST_PICTURES, PICTURES, alarms, watched_images
+from .weight_plots import plot_conv1_filters, plot_weights
+
+
+def draw_history(folder: str | Path, history: History) -> list[Path]:
+    """Writes activations.png and dead_units.png into the folder, of a history with an epoch at least."""
+    folder = Path(folder)
+    plot_activations(folder / "activations.png", history)
+    plot_dead_units(folder / "dead_units.png", history)
+    return [folder / "activations.png", folder / "dead_units.png"]
+
+
+def draw_weights(folder: str | Path, net: nn.Module) -> list[Path]:
+    """Writes conv1_filters.png and weights.png into the folder."""
+    folder = Path(folder)
+    plot_conv1_filters(folder / "conv1_filters.png", net)
+    plot_weights(folder / "weights.png", net)
+    return [folder / "conv1_filters.png", folder / "weights.png"]
+
+
+def find_checkpoint(path: Path) -> Path:
+    """The file itself; of a run's folder best.pt, else last.pt. Raises TrainError where there is none."""
+    if not path.is_dir():
+        return path
+    for name in ("best.pt", "last.pt"):
+        if (path / name).is_file():
+            return path / name
+    raise TrainError(f"{path}: neither best.pt nor last.pt in it; expected the folder of a run, or a checkpoint")
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "source", metavar="RUN", help="folder of a run (its best.pt, else last.pt is taken), or a checkpoint"
+    )
+    parser.add_argument("--data", default="", help=f"{DATA_HELP} (default: none, and no picture that needs photos)")
+    parser.add_argument("--lists", default="train", help="lists whose photos the net is watched on (default: train)")
+    parser.add_argument("--val", default="val", help="lists to count confidences on (default: val)")
+    parser.add_argument("--photos", type=int, default=PICTURES, help=f"how many to watch on (default: {PICTURES})")
+    parser.add_argument("--workers", type=int, default=1, help="processes that load photos; 0: none (default: 1)")
+    parser.add_argument("--out", default="", help="folder for the pictures (default: the run's)")
+
+
+def run(args: argparse.Namespace) -> None:
+    require_at_least(args, {"photos": 1, "workers": 0})
+    if args.photos > MOST_PICTURES:
+        raise TrainError(f"--photos {args.photos}: expected {MOST_PICTURES} at most")
+    require_matplotlib()
+    checkpoint = find_checkpoint(Path(args.source))
+    out = Path(args.out or checkpoint.parent)
+    history = load_history(args.source) if Path(args.source).is_dir() else History()
+    written = []
+    if is_classifier_checkpoint(checkpoint):
+        if args.data:
+            raise TrainError(f"{checkpoint}: of a classifier; --data is for detectors")
+        net, _, _ = classifier_from_checkpoint(checkpoint)
+    else:
+        net, spec = net_from_checkpoint(checkpoint)
+        if args.data:
+            watched, val = (open_dataset(args.data, lists.split(","), spec.labels) for lists in (args.lists, args.val))
+            if not history.epochs:
+                epoch = max(load_checkpoint(checkpoint).get("epoch", 0), 1)
+                history = History().with_epoch(epoch, measure(net, watched_images(watched, spec, args.photos)))
+            counts = count_confidences(net, spec, val, args.workers)
+            title = f"Confidence of {checkpoint} on {len(val)} photos ({args.val})"
+            written.append(out / "confidence.png")
+            plot_confidence(written[-1], counts, title)
+    written += draw_weights(out, net)
+    if history.epochs:
+        written += draw_history(out, history)
+        for line in alarms(History(), history.measurements[-1]):
+            print(line)
+    print("\n".join(map(str, written)))
+    if not args.data:
+        print("without --data there is no confidence.png" + ("" if history.epochs else ", nor any activations"))

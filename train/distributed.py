@@ -1,0 +1,118 @@
+"""Several processes that train one net, as `torchrun` starts them; alone, every function here does nothing.
+
+Each process takes its share of every step's pictures and all end the step with the same weights, those of one process
+that takes all of them (BatchNorm apart: without CUDA each process normalises by its own share).
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from itertools import cycle, islice
+from typing import Any, TypeVar
+
+import torch
+import torch.distributed as dist
+from torch import nn
+
+from .device import find_device
+from .errors import TrainError
+
+T = TypeVar("T")
+
+
+def join_processes(device_name: str) -> torch.device:
+    """Meets the processes that torchrun has started, if it has, and returns the device of this one.
+
+    Raises:
+        TrainError: there are more processes on this machine than CUDA devices.
+    """
+    device = find_device(device_name)
+    if int(os.environ.get("WORLD_SIZE", "1")) == 1:
+        return device
+    if device.type == "cuda":
+        local = int(os.environ["LOCAL_RANK"])
+        if local >= torch.cuda.device_count():
+            raise TrainError(f"process {local} of this machine: it has {torch.cuda.device_count()} CUDA devices")
+        device = torch.device("cuda", local)
+        torch.cuda.set_device(device)
+    if not dist.is_initialized():
+        dist.init_process_group("nccl" if device.type == "cuda" else "gloo")
+    return device
+
+
+def leave_processes() -> None:
+    """Ends what `join_processes` began."""
+    if dist.is_initialized():
+        dist.destroy_process_group()
+
+
+def count() -> int:
+    return dist.get_world_size() if dist.is_initialized() else 1
+
+
+def rank() -> int:
+    """0 is the process that evaluates, prints and writes."""
+    return dist.get_rank() if dist.is_initialized() else 0
+
+
+def parallel(net: nn.Module, device: torch.device) -> nn.Module:
+    """The net to call in training: its backward leaves the mean of all processes' gradients in `net`."""
+    if count() == 1:
+        return net
+    return nn.parallel.DistributedDataParallel(net, [device] if device.type == "cuda" else None)
+
+
+def synchronised_norms(net: nn.Module, device: torch.device) -> nn.Module:
+    """BatchNorm over all processes' pictures, which PyTorch has for CUDA only."""
+    if count() > 1 and device.type == "cuda":
+        return nn.SyncBatchNorm.convert_sync_batchnorm(net)
+    return net
+
+
+def total(value: torch.Tensor) -> torch.Tensor:
+    """The sum over the processes; no gradient goes through it."""
+    value = value.detach().clone()
+    if count() > 1:
+        dist.all_reduce(value)
+    return value
+
+
+def anywhere(flag: bool, device: torch.device) -> bool:
+    """Whether it is true in any process."""
+    return bool(total(torch.tensor(float(flag), device=device)) > 0) if count() > 1 else flag
+
+
+def from_first(value: T) -> T:
+    """The value that the first process has."""
+    values = [value]
+    if count() > 1:
+        dist.broadcast_object_list(values)
+    return values[0]
+
+
+def gather(value: T) -> list[T]:
+    """The values of all processes, by rank."""
+    if count() == 1:
+        return [value]
+    values: list[Any] = [None] * count()
+    dist.all_gather_object(values, value)
+    return values
+
+
+def own_share(order: Sequence[T], batch: int, first_step: int, rank: int, count: int) -> list[T]:
+    """What a process loads of an epoch's order, from a step on: of each step's batch * count items its part.
+
+    All but the last step have `batch` items for each process. So that the last has as many for one as for another,
+    the first items come once more where the number of items is no multiple of count.
+
+    >>> own_share("abcdefg", 2, 0, rank=1, count=2)  # the steps are ab|cd and ef|ga
+    ['c', 'd', 'g', 'a']
+    """
+    items = list(order) + list(islice(cycle(order), -len(order) % count))
+    mine = []
+    for start in range(first_step * batch * count, len(items), batch * count):
+        step = items[start : start + batch * count]
+        each = len(step) // count
+        mine += step[rank * each : (rank + 1) * each]
+    return mine

@@ -1,0 +1,38 @@
+"""`--multi-scale`: input sizes that change within an epoch (YOLOv2, arXiv 1612.08242, section 2)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+from torch.utils.data import Dataset
+
+STEPS = 10  # between two draws, as there
+STRIDE = 32  # pixels; all sizes but the epoch's own are multiples of it
+
+
+def sizes_around(size: int, share: float) -> list[int]:
+    """The sizes that are drawn, smallest first.
+
+    >>> sizes_around(256, 0.25)
+    [192, 224, 256, 288, 320]
+    """
+    low, high = size * (1 - share), size * (1 + share)
+    near = {n for n in range(STRIDE, int(high) + 1, STRIDE) if n >= low}
+    return sorted(near | {size})
+
+
+def size_of_step(size: int, share: float, seed: int, epoch: int, step: int) -> int:
+    """The input size of a step; it depends on nothing else, so that a resumed run draws the same."""
+    sizes = sizes_around(size, share)
+    return sizes[np.random.default_rng((seed, epoch, step // STEPS)).integers(len(sizes))]
+
+
+class SizedData(Dataset):
+    """The same photos at several sizes: the key (index, draw, size) goes to the data set of that size."""
+
+    def __init__(self, by_size: Mapping[int, Dataset]) -> None:
+        self.by_size = by_size
+
+    def __getitem__(self, key: tuple[int, int, int]) -> object:
+        return self.by_size[key[2]][key[:2]]
