@@ -78,8 +78,7 @@ def find_rivals(folder: Path) -> list[Model]:
 
 def find_ours(arguments: Sequence[str], out: Path) -> list[Model]:
     """The embedded model and those named as PATH or NAME=PATH; a checkpoint is exported to OUT/NAME.onnx."""
-    onnx = Path(str(embedded_file(ModelSpec)))
-    models = [Model(EMBEDDED_NAME, True, (onnx, onnx.with_suffix(".json")))]
+    models = [_our_model(EMBEDDED_NAME, Path(str(embedded_file(ModelSpec))), out)]
     for argument in arguments:
         name, equals, path = argument.partition("=")
         if not equals or Path(argument).exists():  # a path may hold one too

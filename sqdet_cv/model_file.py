@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from importlib.resources.abc import Traversable  # not in Python 3.10
 
 # In the package, by kind of model.
-EMBEDDED = {ModelSpec: "sqdet_voc.onnx", ClassifierSpec: "squeezenet_imagenet.sqdet"}
+EMBEDDED = {ModelSpec: "sqdet_voc.sqdet", ClassifierSpec: "squeezenet_imagenet.sqdet"}
 
 
 def embedded_file(spec_type: type[Spec]) -> Traversable:

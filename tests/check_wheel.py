@@ -12,7 +12,7 @@ def main(wheel: str) -> None:
     names = zipfile.ZipFile(wheel).namelist()
     tops = {name.split("/")[0] for name in names}
     assert tops == {"sqdet_cv", next(top for top in tops if top.endswith(".dist-info"))}, tops
-    assert "sqdet_cv/models/sqdet_voc.onnx" in names and "sqdet_cv/models/sqdet_voc.json" in names, names
+    assert "sqdet_cv/models/sqdet_voc.sqdet" in names, names
     size = sum(info.file_size for info in zipfile.ZipFile(wheel).infolist() if "/models/" in info.filename)
     assert size <= 4_000_000, f"the model takes {size} bytes"
 

@@ -5,13 +5,28 @@ from __future__ import annotations
 from pathlib import Path
 
 import sqdet_cv
+from sqdet_cv.packed import unpack
 
 ROOT = Path(__file__).parent.parent
 PICTURES = ROOT / "samples" / "pictures"
 PHOTOS = sorted([*PICTURES.glob("*.jpg"), *(ROOT / "tests" / "data" / "photos").glob("*.jpg")], key=lambda p: p.name)
 DETECTIONS = ROOT / "tests" / "data" / "released_detections.json"
-MODEL = Path(sqdet_cv.__file__).parent / "models" / "sqdet_voc.onnx"
+MODEL = Path(sqdet_cv.__file__).parent / "models" / "sqdet_voc.sqdet"
 SCORE_THRESHOLD = 0.1  # low, so that every photo's weak candidates are compared too
+
+
+def released_onnx() -> tuple[bytes, sqdet_cv.ModelSpec]:
+    """The ONNX file that is packed in it, and its spec."""
+    onnx, spec_json = unpack(MODEL.read_bytes(), MODEL.name)
+    return onnx, sqdet_cv.ModelSpec.from_json(spec_json)
+
+
+def write_released(folder: Path) -> Path:
+    """NAME.onnx with NAME.json beside it, as if they had just been exported."""
+    onnx, spec = released_onnx()
+    spec.save(folder / "released.json")
+    (folder / "released.onnx").write_bytes(onnx)
+    return folder / "released.onnx"
 
 
 def released_net():
@@ -19,7 +34,7 @@ def released_net():
     from train.models import build_net  # the runtime's tests run without torch
     from train.weights import initialise
 
-    spec = sqdet_cv.ModelSpec.load(MODEL.with_suffix(".json"))
+    _, spec = released_onnx()
     net = build_net("sqdet", spec.num_shapes, spec.num_classes)
     initialise(net, MODEL)
     return net.eval(), spec

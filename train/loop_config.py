@@ -22,7 +22,7 @@ class LoopConfig:
 
     out: str = option("runs/run", "run folder; must not hold a run already")
     data: str = option("", "data set")
-    init: str = option("", "start from an ImageNet archive (.npz), a checkpoint (.pt) or an exported .onnx")
+    init: str = option("", "start from an ImageNet archive (.npz), a checkpoint (.pt) or a model (.onnx, .sqdet)")
     batch: int = option(16, "pictures a step, in each process")
     optimizer: str = option("sgd", f"one of {', '.join(OPTIMIZERS)}; SGD has Nesterov's momentum of 0.9")
     schedule: str = option("cosine", f"of the learning rate: {', '.join(SCHEDULES)} (train/schedules.py)")

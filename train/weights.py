@@ -8,6 +8,9 @@ import numpy as np
 import torch
 from torch import nn
 
+from sqdet_cv.errors import ModelFileError
+from sqdet_cv.packed import SUFFIX, unpack
+
 from .checkpoint import CLASSIFIER_FORMAT, FORMAT, load_checkpoint
 from .errors import TrainError
 from .models.squeezenet import SqueezeNet, SqueezeNetFeatures
@@ -25,9 +28,10 @@ def initialise(net: nn.Module, path: str | Path) -> str:
     path = Path(path)
     if not path.is_file():
         raise TrainError(
-            f"{path}: no such file; --init takes an ImageNet archive (.npz), a checkpoint (.pt) or an exported .onnx"
+            f"{path}: no such file; --init takes an ImageNet archive (.npz), a checkpoint (.pt) or a model "
+            "(.onnx, .sqdet)"
         )
-    readers = {".npz": _from_archive, ".pt": _from_checkpoint, ".onnx": _from_onnx}
+    readers = {".npz": _from_archive, ".pt": _from_checkpoint, ".onnx": _from_onnx, ".sqdet": _from_onnx}
     if path.suffix not in readers:
         raise TrainError(f"{path}: --init takes {', '.join(readers)}")
     own = net.state_dict()
@@ -76,13 +80,17 @@ def _from_checkpoint(path: Path, own: dict[str, torch.Tensor]) -> dict[str, torc
 
 
 def _from_onnx(path: Path, own: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-    """Our exports name an initialiser LAYER.weight or LAYER.bias and have BatchNorm folded in. A net with BatchNorm
-    gets the folded weights, a norm that does nothing but add the folded bias, and so computes the same."""
+    """Of an ONNX file, packed or not. Our exports name an initialiser LAYER.weight or LAYER.bias and have BatchNorm
+    folded in. A net with BatchNorm gets the folded weights, a norm that does nothing but add the folded bias, and so
+    computes the same."""
     import onnx  # needed here alone
     from onnx import numpy_helper
 
     try:
-        model = onnx.load(str(path))
+        data = path.read_bytes()
+        model = onnx.load_from_string(unpack(data, str(path))[0] if path.suffix == SUFFIX else data)
+    except ModelFileError as error:
+        raise TrainError(str(error)) from None
     except Exception as error:  # protobuf raises its own kinds
         raise TrainError(f"{path}: not an ONNX file: {error}") from None
     arrays = {

@@ -8,9 +8,9 @@ import cv2
 import numpy as np
 import pytest
 
-from sqdet_cv import ModelSpec, __version__, cli
+from sqdet_cv import __version__, cli
 from sqdet_cv.backends import BACKENDS
-from tests.released import MODEL
+from tests.released import MODEL, released_onnx
 
 
 @pytest.fixture
@@ -28,7 +28,7 @@ def test_json(plain_build, capsys):
     assert [backend["name"] for backend in facts["backends"]] == [backend.name for backend in BACKENDS]
     assert [backend["name"] for backend in facts["backends"] if backend["available"]] == ["opencv"]
     assert all((backend["needs"] is None) == backend["available"] for backend in facts["backends"])
-    spec = ModelSpec.load(MODEL.with_suffix(".json"))
+    _, spec = released_onnx()
     assert facts["model"] == {
         "name": MODEL.name,
         "bytes": MODEL.stat().st_size,

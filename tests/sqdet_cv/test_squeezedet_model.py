@@ -6,12 +6,12 @@ import cv2
 import numpy as np
 import pytest
 
-from sqdet_cv import BackendError, Detector, ModelSpec, SqdetError, SqueezeDetModel
+from sqdet_cv import BackendError, Detector, SqdetError, SqueezeDetModel
 from tests.helpers import slow_iou
-from tests.released import MODEL, PHOTOS, PICTURES
+from tests.released import MODEL, PHOTOS, PICTURES, released_onnx, write_released
 
 ASTRONAUT = cv2.imread(str(PICTURES / "astronaut.jpg"))
-SIDE = ModelSpec.load(MODEL.with_suffix(".json")).input_wh[0]
+SIDE = released_onnx()[1].input_wh[0]
 TRAINED_WITH = {"scale": 1.0, "size": (SIDE, SIDE), "mean": (104, 117, 123), "swapRB": False, "crop": False}
 
 # A detector of the kind that the real class reads: one convolution, two anchors, three classes.
@@ -243,11 +243,12 @@ def test_values_that_cannot_be(fresh, setter, arguments, said):
 # -- files and backends ---------------------------------------------------------------------------------------------
 
 
-def test_model_and_config_files():
-    by_path = SqueezeDetModel(str(MODEL), str(MODEL.with_suffix(".json")))
-    assert by_path.spec == SqueezeDetModel(model=MODEL, config="").spec
+def test_model_and_config_files(tmp_path):
+    model = write_released(tmp_path)
+    by_path = SqueezeDetModel(str(model), str(model.with_suffix(".json")))
+    assert by_path.spec == SqueezeDetModel(model=model, config="").spec == SqueezeDetModel(MODEL).spec
     with pytest.raises(SqdetError, match=r"config is 'yolo\.cfg', expected none"):
-        SqueezeDetModel(str(MODEL), "yolo.cfg")
+        SqueezeDetModel(str(model), "yolo.cfg")
 
 
 def test_missing_backend_is_refused_when_it_is_set(fresh, monkeypatch):

@@ -9,6 +9,7 @@ import torch
 from onnx import TensorProto, helper, numpy_helper
 from torch import nn
 
+from export.packed import pack
 from tests.helpers import make_spec
 from train.checkpoint import save_checkpoint
 from train.errors import TrainError
@@ -137,6 +138,15 @@ def test_a_released_model_gives_a_net_that_computes_the_same(tmp_path: Path, nor
         torch.testing.assert_close(target(image), source(image), rtol=1e-3, atol=1e-4)
 
 
+def test_a_packed_model_gives_what_the_file_in_it_gives(tmp_path: Path):
+    _save_onnx(tmp_path / "m.onnx", _folded(make_net().eval()))
+    (tmp_path / "m.sqdet").write_bytes(pack((tmp_path / "m.onnx").read_bytes()))
+    nets = [make_net(), make_net()]
+    for net, name in zip(nets, ("m.onnx", "m.sqdet")):
+        assert initialise(net, tmp_path / name).endswith("new: none")
+    assert all(torch.equal(value, nets[1].state_dict()[name]) for name, value in nets[0].state_dict().items())
+
+
 # -- errors ---------------------------------------------------------------------------------------------------
 
 
@@ -151,6 +161,7 @@ def _npy_named_npz(path: Path) -> None:
 
 BAD = {
     "missing": ("x.npz", lambda path: None, "no such file; --init takes an ImageNet archive"),
+    "packed: damaged": ("x.sqdet", lambda path: path.write_bytes(b"sqdet"), "x.sqdet: "),
     "unknown kind": ("x.caffemodel", Path.touch, "--init takes .npz, .pt, .onnx"),
     "archive: empty": ("x.npz", Path.touch, "not a NumPy archive"),
     "archive: text": ("x.npz", lambda path: path.write_text("hello"), "not a NumPy archive"),
