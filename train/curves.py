@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from .average_precision import Matches, average_precision
+from .calibration import BINS, Calibration
 from .coco_ap import SIZES, CocoResult
 from .error_split import COLUMNS, ErrorSplit
 from .figures import BLUE, GREY, make_figure, png_bytes
@@ -71,6 +72,24 @@ def plot_f1(curves: Sequence[Matches], labels: Sequence[str], everything: Matche
     axes.set_title("F1 at IoU 0.5 against the score threshold")
     axes.grid(alpha=0.25)
     axes.legend(loc="upper right")
+    return png_bytes(figure)
+
+
+def plot_calibration(found: Calibration) -> bytes:
+    """Precision against score, in bins, beside what a calibrated detector has; the number of detections above."""
+    figure = make_figure(6, 5)
+    axes = figure.subplots()
+    places = (np.arange(BINS) + 0.5) / BINS
+    axes.bar(places, np.nan_to_num(found.precision), 0.92 / BINS, color=BLUE, label="share that is right")
+    axes.plot([0, 1], [0, 1], color="black", linestyle="--", linewidth=1, label="as the score says")
+    for place, count, height in zip(places, found.counts, np.nan_to_num(found.precision)):
+        axes.annotate(f"{count:,}", (place, height), (0, 3), textcoords="offset points", ha="center", fontsize=8)
+    axes.set(xlim=(0, 1), ylim=(0, 1.05), xlabel="score", ylabel="precision (share of the detections that are right)")
+    error = "no detections" if np.isnan(found.error) else f"mean distance {found.error:.3f}"
+    axes.set_title(f"Is a score a probability? At IoU 0.5; {error}")
+    axes.grid(alpha=0.25, axis="y")
+    axes.set_axisbelow(True)
+    axes.legend(loc="upper left")
     return png_bytes(figure)
 
 

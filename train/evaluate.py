@@ -10,15 +10,18 @@ from pathlib import Path
 
 import numpy as np
 
-from sqdet_cv.files import write_text_atomically
+from sqdet_cv.files import write_bytes_atomically, write_text_atomically
 
+from .calibration import calibration
 from .coco_ap import SIZES, check_pycocotools
+from .curves import plot_calibration
 from .data.source import HELP as DATA_HELP
 from .data.source import open_dataset
 from .detectors import open_detector
 from .error_split import COLUMNS
 from .errors import TrainError
 from .evaluation import EVAL_SCORE_THRESHOLD, ClassResult, Evaluation, detect_all, evaluate_fully, mean_ap
+from .figures import require_matplotlib
 from .labels import HELP, parse_labels
 from .report import check_report_path, report_html
 
@@ -70,6 +73,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="score from which on detections count for the split of errors (default: where F1 is best)",
     )
     parser.add_argument("--json", help="write the numbers to this file too")
+    parser.add_argument("--calibration", metavar="PNG", help="draw whether a score is a probability")
     parser.add_argument("--report", help="write an .html file with curves, confusion matrix and the worst mistakes")
 
 
@@ -91,6 +95,10 @@ def run(args: argparse.Namespace) -> None:
     check_pycocotools()
     if args.report:
         check_report_path(args.report)
+    if args.calibration:
+        require_matplotlib()
+        if Path(args.calibration).suffix != ".png":
+            raise TrainError(f"--calibration {args.calibration}: expected a .png file")
     samples = open_dataset(args.data, args.lists.split(","), labels)
     detector = open_detector(args.model, labels, EVAL_SCORE_THRESHOLD, args.nms)
     found = detect_all(detector, samples, progress=True)
@@ -101,6 +109,8 @@ def run(args: argparse.Namespace) -> None:
     if args.json:
         values = {"model": model, "lists": args.lists} | _values(evaluation)
         write_text_atomically(args.json, json.dumps(_without_nan(values), indent=1, allow_nan=False) + "\n")
+    if args.calibration:
+        write_bytes_atomically(args.calibration, plot_calibration(calibration(evaluation.everything)))
     if args.report:
         write_text_atomically(args.report, report_html(evaluation, model, f"{Path(args.data).name} {args.lists}"))
 
@@ -112,6 +122,7 @@ def _values(evaluation: Evaluation) -> dict[str, object]:
         "mean_ap": mean_ap(evaluation.classes),
         "coco_ap": coco.ap,
         "coco_ap_50": coco.ap_50,
+        "calibration_error": calibration(evaluation.everything).error,
         "score": evaluation.score,
         "errors": {name: int(errors.detections[kind].sum()) for kind, name in COLUMNS.items()}
         | {"missed": int(errors.missed.sum())},

@@ -12,8 +12,9 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from .calibration import calibration
 from .coco_ap import SIZES
-from .curves import plot_confusion, plot_error_split, plot_f1, plot_precision_recall, plot_sizes
+from .curves import plot_calibration, plot_confusion, plot_error_split, plot_f1, plot_precision_recall, plot_sizes
 from .error_split import COLUMNS
 from .errors import TrainError
 from .evaluation import Evaluation, mean_ap
@@ -71,6 +72,8 @@ def report_html(evaluation: Evaluation, model: str, data: str) -> str:
         _png(plot_precision_recall(e.curves, e.labels), "Precision-recall curve of each class"),
         "<h2>F1</h2>",
         _png(plot_f1(e.curves, e.labels, e.everything, e.score), "F1 against the score threshold"),
+        "<h2>Calibration</h2>",
+        _png(plot_calibration(calibration(e.everything)), "Precision against score"),
         "<h2>Size of the objects</h2>",
         _png(plot_sizes(e.coco), "Average precision by size of the object"),
         "<h2>Errors</h2>",

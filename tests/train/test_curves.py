@@ -8,9 +8,11 @@ import pytest
 from matplotlib.colors import to_rgb
 
 from tests.train.evaluation_cases import CAT, LABELS, make_found, make_sample, random_photos
+from train.calibration import calibration
 from train.curves import (
     BLUE,
     OUTCOME_COLOURS,
+    plot_calibration,
     plot_confusion,
     plot_error_split,
     plot_f1,
@@ -36,6 +38,7 @@ def _plots(e: Evaluation) -> dict[str, bytes]:
     return {
         "precision and recall": plot_precision_recall(e.curves, e.labels),
         "F1": plot_f1(e.curves, e.labels, e.everything, e.score),
+        "calibration": plot_calibration(calibration(e.everything)),
         "confusion": plot_confusion(e.confusion, e.labels),
         "errors": plot_error_split(e.errors, e.labels),
         "sizes": plot_sizes(e.coco),

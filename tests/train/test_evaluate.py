@@ -121,7 +121,7 @@ def test_the_command_prints_and_writes(devkit: Path, monkeypatch, capsys):
     page = devkit / "out" / "m.html"
     path = devkit / "out" / "m.json"
     words = ["eval", "x/m.pt", "--data", str(devkit), "--nms", "0.5", "--group", "birds=bird", "--json", str(path)]
-    words += ["--report", str(page)]
+    words += ["--report", str(page), "--calibration", str(devkit / "out" / "c.png")]
     assert main(words) == 0
     printed = capsys.readouterr().out
     assert "| **mean** (2 classes) | 3 | **100.0** | 100.0 |" in printed
@@ -142,6 +142,8 @@ def test_the_command_prints_and_writes(devkit: Path, monkeypatch, capsys):
         "missed": 0,
     }
     assert values["coco_ap"]["large"] is None
+    assert 0 <= values["calibration_error"] <= 1
+    assert cv2.imread(str(devkit / "out" / "c.png")).shape[2] == 3
     assert "COCO AP 50:95, all sizes: 100.0 (3 objects)" in printed
     assert "detections of score 0.500 or more: 3 right, 0 localisation, " in printed
 
@@ -151,6 +153,7 @@ BAD = {
     "group without classes": (["--group", "pets"], "--group pets: no class called"),
     "unknown list": (["--lists", "nope"], "nope.txt: no such list; there are val"),
     "report of another kind": (["--report", "a.pdf"], "--report a.pdf: expected an .html file"),
+    "calibration of another kind": (["--calibration", "a.pdf"], "--calibration a.pdf: expected a .png file"),
     "score below the lowest kept": (["--score", "0.001"], "--score 0.001: expected 0.01 to 1"),
     "score above 1": (["--score", "30"], "--score 30.0: expected 0.01 to 1"),
     "score of nothing": (["--score", "nan"], "--score nan: expected 0.01 to 1"),

@@ -72,7 +72,7 @@ def test_the_page_needs_nothing_else(html: str, page: _Page):
 
 def test_every_picture_can_be_read(page: _Page):
     """Five plots, one wrong detection, and of the photo's two missed objects the larger."""
-    assert len(page.sources) == 7
+    assert len(page.sources) == 8
     for source in page.sources:
         data = base64.b64decode(source.partition("base64,")[2], validate=True)
         assert cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR) is not None
@@ -95,7 +95,7 @@ def test_the_numbers_in_the_tables(page: _Page):
 def test_nothing_found_and_nothing_there():
     e = evaluate_fully([make_found([])], [make_sample([])], LABELS)
     page = _Page(report_html(e, "m.pt", "voc val"))
-    assert len(page.sources) == 5
+    assert len(page.sources) == 6
     assert page.tables[0][1][1] == "\u2013"
     assert page.tables[1][4] == ["all", "0", *["\u2013"] * 6]
 
