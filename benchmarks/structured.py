@@ -25,15 +25,15 @@ from export.graph import trace
 from export.onnx_model import INPUT, detector_model
 from sqdet_cv.files import atomic_path, write_text_atomically
 from train.checkpoint import load_checkpoint, net_from_checkpoint
-from train.compress.compress import Compress, save_plain, slice_batches
+from train.compress.compress import SLICE_PHOTOS, Compress, first_batches, save_plain
 from train.compress.config import CompressConfig
-from train.compress.fold import convolutions, fold
 from train.compress.refit import input_moments, refit
 from train.compress.structured import choose, filter_costs, filters, loss_changes, multiply_adds, narrow
 from train.data.source import open_dataset
 from train.detectors import TorchDetector
 from train.evaluation import EVAL_SCORE_THRESHOLD, evaluate, mean_ap
 from train.fit import FitConfig
+from train.fold import convolutions, fold
 from train.models.squeezedet import SqueezeDet
 
 ONE_SHOT = {"L1": "L1 norm", "loss": "loss", "refit": "loss, refit"}
@@ -78,7 +78,7 @@ class Bench:
         if not missing:
             return
         config = self.config(shares[0], "").fit_config(self.trained, "", 1, 0.001)
-        batches = slice_batches(config, self.spec)
+        batches = first_batches(config, self.spec, SLICE_PHOTOS)
         by_loss = loss_changes(self.net, batches, config.make_loss(self.spec))
         moments = input_moments(self.net, (batch.images for batch in batches))
         costs = filter_costs(self.net, self.spec.input_wh)

@@ -13,7 +13,7 @@ from .errors import ExportError
 
 
 def add_common_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("checkpoint", help="a checkpoint of `python -m train fit`")
+    parser.add_argument("checkpoint", help="of `python -m train fit`, or an .onnx or .sqdet of this project")
     parser.add_argument(
         "--size", type=size_wh, metavar="WxH", help="input size, e.g. 416 or 640x384 (default: as trained)"
     )

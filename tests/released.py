@@ -31,10 +31,6 @@ def write_released(folder: Path) -> Path:
 
 def released_net():
     """The released weights in a PyTorch net, and their spec."""
-    from train.models import build_net  # the runtime's tests run without torch
-    from train.weights import initialise
+    from train.released import net_from_released  # the runtime's tests run without torch
 
-    _, spec = released_onnx()
-    net = build_net("sqdet", spec.num_shapes, spec.num_classes)
-    initialise(net, MODEL)
-    return net.eval(), spec
+    return net_from_released(MODEL)

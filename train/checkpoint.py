@@ -15,6 +15,7 @@ from sqdet_cv.spec import ModelSpec
 from .errors import TrainError
 from .models.squeezedet import NetConfig, SqueezeDet
 from .models.squeezenet import SqueezeNet
+from .released import SUFFIXES, net_from_released
 
 FORMAT = "sqdet-checkpoint-1"
 CLASSIFIER_FORMAT = "sqdet-classifier-checkpoint-1"
@@ -66,7 +67,9 @@ def load_checkpoint(path: str | Path, formats: Sequence[str] = (FORMAT,)) -> dic
 
 
 def net_from_checkpoint(path: str | Path) -> tuple[SqueezeDet, ModelSpec]:
-    """The net with its averaged (EMA) weights in evaluation mode, and its spec."""
+    """The net with its averaged (EMA) weights in evaluation mode, and its spec; also of an exported .onnx or .sqdet."""
+    if Path(path).suffix in SUFFIXES:
+        return net_from_released(path)
     values = load_checkpoint(path)
     spec = ModelSpec.from_json(values["spec"])
     net = SqueezeDet(NetConfig(**values["net"]), spec.num_shapes, spec.num_classes)

@@ -88,7 +88,7 @@ class Classify(TrainingRun):
         torch.manual_seed(config.seed)
         net = SqueezeNet(config.version, len(labels), config.dropout)
         draw_weights(net)
-        said = initialise(net, config.init) if config.init else ""
+        said = initialise(net, config.init).line if config.init else ""
         run = cls(config, net, center_crop_spec(labels, (config.size, config.size)), folders)
         if said:
             run.say(said)

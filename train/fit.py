@@ -14,7 +14,7 @@ from sqdet_cv.spec import ModelSpec
 
 from . import distributed
 from .anchors import find_anchors
-from .checkpoint import load_checkpoint, save_checkpoint
+from .checkpoint import load_checkpoint, net_from_checkpoint, save_checkpoint
 from .config import add_options, from_dict, from_options, from_yaml, option, require_at_least
 from .data.augment import AugmentConfig
 from .data.loader import Batch, DetectionData, epoch_order, make_loader
@@ -37,7 +37,8 @@ from .optim import WeightAverage, freeze
 from .run_folder import begin_run, refuse_old_run
 from .weights import initialise
 
-SETTLE_STEPS = 16  # batches that the moments of BatchNorm are taken from, when --init is an exported file
+SETTLE_STEPS = 16  # batches that the moments of BatchNorm are taken from, when --init has none
+AS_INIT = "init"  # a --net
 OWN = -1.0  # of --dropout and --leaky-slope: as the net has it
 
 
@@ -51,7 +52,9 @@ class FitConfig(LoopConfig):
     val: str = option("val", "list to choose the best epoch by")
     annotations: str = option("", "folder of XML files that replace those of the devkit (python -m train label)")
     labels: str = option("", LABELS_HELP)
-    net: str = option("sqdet", f"one of {', '.join(NETS)}")
+    net: str = option(
+        "sqdet", f"one of {', '.join(NETS)}; or {AS_INIT}: the shape of --init's, with BatchNorm in the head"
+    )
     leaky_slope: float = option(OWN, "of the activations below 0; 0: ReLU; -1: as the net has it")
     dropout: float = option(OWN, "before ConvDet; -1: as the net has it")
     sizes: str = option("320:20", "input sizes and epochs, SIZE:EPOCHS[,SIZE:EPOCHS...]; the model's own is the last")
@@ -71,8 +74,10 @@ class FitConfig(LoopConfig):
         require_at_least(self, {"shapes": 1, "multi_scale": 0, "watch": 0})
         if self.watch > MOST_PICTURES:
             raise TrainError(f"--watch {self.watch}: expected {MOST_PICTURES} at most")
-        if self.net not in NETS:
-            raise TrainError(f"--net {self.net}: there are {', '.join(NETS)}")
+        if self.net not in (*NETS, AS_INIT):
+            raise TrainError(f"--net {self.net}: there are {', '.join(NETS)}, {AS_INIT}")
+        if self.net == AS_INIT and not self.init:
+            raise TrainError(f"--net {AS_INIT} needs --init, a checkpoint of a detector, an .onnx or a .sqdet")
         if self.multi_scale >= 1:
             raise TrainError(f"--multi-scale {self.multi_scale}: expected below 1")
         for name in ("leaky_slope", "dropout"):
@@ -89,7 +94,11 @@ class FitConfig(LoopConfig):
     def net_config(self) -> NetConfig:
         """The shape of the net: that of its name, with the activations and the dropout that were asked for."""
         asked = {name: value for name in ("leaky_slope", "dropout") if (value := getattr(self, name)) != OWN}
-        return replace(NETS[self.net][0], **asked)
+        if self.net == AS_INIT:
+            shape = replace(net_from_checkpoint(self.init)[0].config, head_norm=True)
+        else:
+            shape = NETS[self.net][0]
+        return replace(shape, **asked)
 
     @classmethod
     def from_saved(cls, values: dict) -> FitConfig:
@@ -111,7 +120,7 @@ class Fit(TrainingRun):
     def __init__(self, config: FitConfig, net: SqueezeDet, spec: ModelSpec, samples: list[VocSample]) -> None:
         self.spec, self.samples = spec, samples
         self.val_samples = open_dataset(config.data, [config.val], spec.labels)
-        freeze(net, [name for name in config.frozen.split(",") if name])
+        freeze(net, config.frozen)
         self.epoch_sizes = parse_sizes(config.sizes)
         device = distributed.join_processes(config.device)
         self.orders = [
@@ -142,14 +151,12 @@ class Fit(TrainingRun):
             tuple(map(tuple, find_anchors(samples, size, config.shapes, config.seed).round(2).tolist())),
             grid_inset=net.grid_inset,
         )
-        said = initialise(net, config.init) if config.init else ""
+        begun = initialise(net, config.init) if config.init else None
         fit = cls(config, net, spec, samples)
-        if said:
-            fit.say(said)
-        if Path(config.init).suffix in (".onnx", ".sqdet"):  # the norms are folded away in them
-            data = DetectionData(samples, spec, config.augment, config.seed, epoch=0)
-            batches = make_loader(data, fit.orders[0][: SETTLE_STEPS * config.batch], config.batch, config.workers)
-            settle_norms(fit.net, (batch.images.to(fit.device) for batch in batches))
+        if begun:
+            fit.say(begun.line)
+        if begun and begun.idle_norms:
+            settle_norms(fit.net, fit.settling_images())
             fit.average = WeightAverage(fit.net, config.ema)
         if fit.first:
             begin_run(fit.out, config)
@@ -164,6 +171,14 @@ class Fit(TrainingRun):
         fit = cls(config, net, spec, load_samples(config, spec.labels))
         fit.restore(saved)
         return fit
+
+    def settling_images(self) -> Iterable[torch.Tensor]:
+        """Pictures for `settle_norms`: those of the first steps."""
+        config = self.config
+        data = DetectionData(self.samples, self.spec, config.augment, config.seed, epoch=0)
+        order = self.orders[0][: SETTLE_STEPS * config.batch]
+        for batch in make_loader(data, order, config.batch, config.workers):
+            yield batch.images.to(self.device)
 
     @property
     def title(self) -> str:

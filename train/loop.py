@@ -19,7 +19,7 @@ from . import distributed
 from .bad_batch import save_bad_batch
 from .errors import NotFiniteError, TrainError
 from .loop_config import LoopConfig
-from .optim import Descent, WeightAverage
+from .optim import Descent, WeightAverage, train_mode
 from .run_curves import plot_history
 from .run_folder import StopRequest, stop_on_interrupt, write_results
 from .tensorboard import EventLog
@@ -134,7 +134,7 @@ class TrainingRun(ABC):
 
     def _train_epoch(self, stop: StopRequest) -> bool:
         """The rest of the current epoch; False if asked to stop before its end."""
-        self.net.train()
+        train_mode(self.net)
         bar = tqdm(
             self._batches(),
             desc=self.title,

@@ -12,13 +12,21 @@ from .loop_config import OPTIMIZERS, LoopConfig
 from .schedules import STEP, cosine_factor, find_solver, parse_epochs, step_factor
 
 
-def freeze(net: nn.Module, names: Sequence[str]) -> None:
-    """Takes the named backbone layers (conv1, fire2, ...) out of training. Raises TrainError for an unknown name."""
+def freeze(net: nn.Module, names: str) -> None:
+    """Takes the named backbone layers ("conv1,fire2") out of training. Raises TrainError for an unknown name."""
     layers = dict(net.features.named_children())
-    for name in names:
+    for name in filter(None, names.split(",")):
         if name not in layers:
             raise TrainError(f"no backbone layer called {name!r}; there are {', '.join(layers)}")
         layers[name].requires_grad_(False)
+
+
+def train_mode(net: nn.Module) -> None:
+    """`net.train()`, but a norm that does not learn keeps its moments, or the layers after it would see others."""
+    net.train()
+    for module in net.modules():
+        if isinstance(module, nn.modules.batchnorm._BatchNorm) and not module.weight.requires_grad:
+            module.eval()
 
 
 def make_optimizer(

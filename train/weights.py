@@ -2,25 +2,38 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import torch
 from torch import nn
 
-from sqdet_cv.errors import ModelFileError
-from sqdet_cv.packed import SUFFIX, unpack
-
-from .checkpoint import CLASSIFIER_FORMAT, FORMAT, load_checkpoint
+from .checkpoint import CLASSIFIER_FORMAT, FORMAT, load_checkpoint, net_from_checkpoint
 from .errors import TrainError
+from .fold import IDLE_VARIANCE, folded_arrays, unfold
 from .models.squeezenet import SqueezeNet, SqueezeNetFeatures
+from .released import arrays_of, read_released
 
 # parts of a Fire in the archives' (Caffe) names
 _PARTS = {"squeeze": "squeeze1x1", "expand_1x1": "expand1x1", "expand_3x3": "expand3x3"}
 
 
-def initialise(net: nn.Module, path: str | Path) -> str:
-    """Copies what fits into `net` and says in one line what came and what stayed.
+class Start(NamedTuple):
+    """What `initialise` did.
+
+    Attributes:
+        line: what came and what stayed, for the user.
+        idle_norms: whether norms were filled that only add a bias (`norms.settle_norms`).
+    """
+
+    line: str
+    idle_norms: bool
+
+
+def initialise(net: nn.Module, path: str | Path) -> Start:
+    """Copies what fits into `net`.
 
     Raises:
         TrainError: the file is missing, of no known kind, or nothing in it fits.
@@ -42,7 +55,9 @@ def initialise(net: nn.Module, path: str | Path) -> str:
     net.load_state_dict(fitting, strict=False)
     weights = [name for name in own if name.endswith(".weight")]
     fresh = [name for name in weights if name not in fitting]
-    return f"{path.name}: {len(weights) - len(fresh)} of {len(weights)} layers; new: {', '.join(fresh) or 'none'}"
+    line = f"{path.name}: {len(weights) - len(fresh)} of {len(weights)} layers; new: {', '.join(fresh) or 'none'}"
+    idle = any(name.endswith(".running_var") and (value == IDLE_VARIANCE).all() for name, value in fitting.items())
+    return Start(line, idle)
 
 
 def load_imagenet_archive(model: SqueezeNet | SqueezeNetFeatures, path: str | Path) -> None:
@@ -56,61 +71,42 @@ def load_imagenet_archive(model: SqueezeNet | SqueezeNetFeatures, path: str | Pa
 
 
 def _from_archive(path: Path, own: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-    found = {}
+    arrays = {}
     try:
         with np.load(path) as archive:
             for name in own:
-                key = _archive_key(name)
-                if key in archive:
-                    found[name] = torch.from_numpy(archive[key].astype(np.float32))
+                layer = name.rpartition(".")[0].removesuffix(".0")
+                for kind in ("weight", "bias"):
+                    key = _archive_key(layer, kind)
+                    if key in archive:
+                        arrays[f"{layer}.{kind}"] = torch.from_numpy(archive[key].astype(np.float32))
     except Exception as error:  # NumPy raises zip, pickle, end-of-file and type errors alike
         raise TrainError(f"{path}: not a NumPy archive: {error}") from None
-    return found
+    return unfold(arrays, own)
 
 
-def _archive_key(name: str) -> str:
-    """features.fire2.squeeze.0.weight -> fire2/squeeze1x1/weights"""
-    *parts, kind = name.removeprefix("features.").split(".")
-    layer = "/".join(_PARTS.get(part, part) for part in parts if part != "0")
-    return f"{layer}/{'weights' if kind == 'weight' else kind}"
+def _archive_key(layer: str, kind: str) -> str:
+    """features.fire2.squeeze, weight -> fire2/squeeze1x1/weights"""
+    parts = layer.removeprefix("features.").split(".")
+    return "/".join([*(_PARTS.get(part, part) for part in parts), "weights" if kind == "weight" else kind])
 
 
 def _from_checkpoint(path: Path, own: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-    return load_checkpoint(path, (FORMAT, CLASSIFIER_FORMAT))["ema"]
+    """As it is, or by way of the folded net where the one has norms that the other has not."""
+    saved = load_checkpoint(path, (FORMAT, CLASSIFIER_FORMAT))
+    state = saved["ema"]
+    if _norms(own, state) == _norms(state, own):
+        return state
+    if saved["format"] == FORMAT:
+        return unfold(folded_arrays(net_from_checkpoint(path)[0]), own)
+    return unfold({name.replace(".0.", "."): value for name, value in state.items()}, own)
+
+
+def _norms(state: Mapping[str, torch.Tensor], other: Mapping[str, torch.Tensor]) -> set[str]:
+    """The norms of a net, of those layers that another has too."""
+    names = {name.removesuffix(".1.running_var") for name in state if name.endswith(".1.running_var")}
+    return {name for name in names if f"{name}.0.weight" in other}
 
 
 def _from_onnx(path: Path, own: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-    """Of an ONNX file, packed or not. Our exports name an initialiser LAYER.weight or LAYER.bias and have BatchNorm
-    folded in. A net with BatchNorm gets the folded weights, a norm that does nothing but add the folded bias, and so
-    computes the same."""
-    import onnx  # needed here alone
-    from onnx import numpy_helper
-
-    try:
-        data = path.read_bytes()
-        model = onnx.load_from_string(unpack(data, str(path))[0] if path.suffix == SUFFIX else data)
-    except ModelFileError as error:
-        raise TrainError(str(error)) from None
-    except Exception as error:  # protobuf raises its own kinds
-        raise TrainError(f"{path}: not an ONNX file: {error}") from None
-    arrays = {
-        item.name: torch.from_numpy(numpy_helper.to_array(item).astype(np.float32)) for item in model.graph.initializer
-    }
-    found = {}
-    for name, value in own.items():
-        module, _, kind = name.rpartition(".")
-        # conv is LAYER.0 and its norm LAYER.1 in a ConvAct, of which the export writes LAYER
-        stem, _, position = module.rpartition(".")
-        layer = stem if position in ("0", "1") else module
-        if position == "1" and f"{layer}.weight" in arrays:
-            if kind == "bias":
-                found[name] = arrays.get(f"{layer}.bias", value)
-            elif kind == "weight":
-                found[name] = torch.ones_like(value)
-            elif kind == "running_mean":
-                found[name] = torch.zeros_like(value)
-            elif kind == "running_var":
-                found[name] = torch.full_like(value, 1 - 1e-5)  # BatchNorm's own eps makes it 1
-        elif f"{layer}.{kind}" in arrays:
-            found[name] = arrays[f"{layer}.{kind}"]
-    return found
+    return unfold(arrays_of(read_released(path)[0]), own)

@@ -132,7 +132,7 @@ def test_exported_model_is_a_warm_start(tmp_path):
     net, spec = make_net()
     path = write(tmp_path, net, spec, "convdet")
     fresh = build_net("sqdet", len(ANCHORS), len(LABELS))
-    assert "new: none" in initialise(fresh, path)
+    assert "new: none" in initialise(fresh, path).line
     x = torch.from_numpy(images_to_blob(sample_pictures(1), spec))
     with torch.no_grad():
         torch.testing.assert_close(fresh.eval()(x), net(x), rtol=1e-3, atol=1e-4)

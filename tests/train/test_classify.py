@@ -74,7 +74,7 @@ def test_what_a_run_leaves_behind(classify_reference: Path):
 
 def test_a_detector_starts_from_a_classifier(classify_reference: Path):
     net = SqueezeDet(NETS["squeezedet"][0], 3, 3)
-    said = initialise(net, classify_reference / "best.pt")
+    said = initialise(net, classify_reference / "best.pt").line
     assert said.startswith("best.pt: 25 of ")
     weights = load(classify_reference / "best.pt")["ema"]
     for name in ("features.conv1.weight", "features.fire9.expand_3x3.0.bias"):

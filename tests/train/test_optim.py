@@ -8,13 +8,13 @@ from torch import nn
 
 from train.errors import TrainError
 from train.models import build_net
-from train.optim import WeightAverage, freeze, make_optimizer
+from train.optim import WeightAverage, freeze, make_optimizer, train_mode
 from train.schedules import cosine_factor
 
 
 def test_frozen_layers_do_not_learn_and_the_rest_does():
     net = build_net("sqdet", 2, 3)
-    freeze(net, ["conv1", "fire2"])
+    freeze(net, "conv1,fire2")
     optimizer = make_optimizer(net, 0.1, 0.3, 0.0)
     before = {name: value.clone() for name, value in net.named_parameters()}
     net(torch.randn(2, 3, 64, 64)).square().sum().backward()
@@ -23,9 +23,20 @@ def test_frozen_layers_do_not_learn_and_the_rest_does():
     assert still == {name for name in before if name.startswith(("features.conv1.", "features.fire2."))}
 
 
+def test_norms_of_frozen_layers_keep_their_moments():
+    net = build_net("sqdet", 2, 3, backbone_norm=True)
+    freeze(net, "fire2")
+    before = {name: value.clone() for name, value in net.state_dict().items() if "running" in name}
+    train_mode(net)
+    net(torch.randn(2, 3, 64, 64))
+    still = {name for name, value in before.items() if torch.equal(net.state_dict()[name], value)}
+    assert still and still == {name for name in before if name.startswith("features.fire2.")}
+    assert net.training and net.head.training
+
+
 def test_an_unknown_layer_is_named():
     with pytest.raises(TrainError, match="no backbone layer called 'fire1'; there are conv1, "):
-        freeze(build_net("sqdet", 2, 3), ["fire1"])
+        freeze(build_net("sqdet", 2, 3), "fire1")
 
 
 def test_rates_and_decay_by_group():

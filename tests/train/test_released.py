@@ -1,12 +1,28 @@
-"""The stored detections are what PyTorch finds with the released weights."""
+"""Exported models in PyTorch: the stored detections are what it finds with the released weights."""
+
+from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import cv2
+import onnx
 import pytest
+import torch
 
+from export.graph import trace
+from export.onnx_model import INPUT, detector_model
+from export.options import cropped
+from export.packed import pack
+from tests.helpers import make_spec
 from tests.released import DETECTIONS, PHOTOS, SCORE_THRESHOLD, released_net
+from train.checkpoint import net_from_checkpoint
 from train.detectors import TorchDetector
+from train.errors import TrainError
+from train.fit import FitConfig
+from train.fold import fold
+from train.models import NetConfig, SqueezeDet
+from train.released import SUFFIXES
 
 
 def test_stored_detections_are_pytorchs():
@@ -18,3 +34,80 @@ def test_stored_detections_are_pytorchs():
         for mine, row in zip(found, stored[path.name]):
             assert mine.score == pytest.approx(row["score"], abs=1e-4)
             assert mine.box_xyxy == pytest.approx(row["box_xyxy"], abs=0.05)
+
+
+CONFIGS = {
+    "ours": NetConfig(head_fires=((4, 6, 6), (4, 6, 10)), head_norm=True, convdet_kernel=1, convdet_padding=0),
+    "narrow, LeakyReLU": NetConfig(
+        backbone_fires=((8, 16, 16),) * 7 + ((8, 16, 32),), head_fires=((4, 6, 6),), leaky_slope=0.1, dropout=0.0
+    ),
+    "2017": NetConfig(backbone="1.0", conv10_channels=7, head_fires=((4, 6, 6),), convdet_padding=0),
+}
+
+
+@pytest.mark.parametrize("suffix", SUFFIXES)
+@pytest.mark.parametrize("config", CONFIGS.values(), ids=CONFIGS)
+def test_an_exported_net_comes_back_whole(config: NetConfig, suffix: str, tmp_path: Path):
+    torch.manual_seed(0)
+    net = SqueezeDet(config, 2, 5).eval()
+    path = export(net, tmp_path, suffix)
+    again, spec = net_from_checkpoint(path)
+    assert spec == make_spec(input_wh=(96, 64), grid_hw=net.grid_hw((96, 64)), grid_inset=net.grid_inset)
+    expected = fold(net)
+    assert again.state_dict().keys() == expected.state_dict().keys()
+    for name, value in expected.state_dict().items():
+        torch.testing.assert_close(again.state_dict()[name], value, rtol=1e-6, atol=1e-7)
+    images = torch.randn(2, 3, 64, 96)
+    with torch.no_grad():
+        torch.testing.assert_close(again(images), expected(images), rtol=1e-4, atol=1e-5)
+
+
+def export(net: SqueezeDet, folder: Path, suffix: str, crop: int = 0) -> Path:
+    spec = make_spec(input_wh=(96, 64), grid_hw=net.grid_hw((96, 64)), grid_inset=net.grid_inset)
+    if crop:
+        spec = cropped(spec, crop)
+    data = detector_model(trace(net, INPUT), spec, "convdet", crop=crop).SerializeToString()
+    path = folder / f"net{suffix}"
+    spec.save(path.with_suffix(".json"))
+    path.write_bytes(pack(data, spec.to_json()) if suffix == ".sqdet" else data)
+    return path
+
+
+def test_a_run_begins_with_the_shape_of_a_released_net(tmp_path: Path):
+    net = SqueezeDet(CONFIGS["narrow, LeakyReLU"], 2, 5)
+    config = FitConfig(net="init", init=str(export(net.eval(), tmp_path, ".sqdet")), dropout=0.3).net_config
+    assert (config.backbone_fires, config.leaky_slope) == (net.config.backbone_fires, pytest.approx(0.1))
+    assert config.head_norm and not config.backbone_norm and config.dropout == 0.3
+    with pytest.raises(TrainError, match="--net init needs --init"):
+        FitConfig(net="init")
+
+
+def no_layer(path: Path) -> None:
+    model = onnx.load(path)
+    next(item for item in model.graph.initializer if item.name == "head.fire10.squeeze.weight").name = "other"
+    onnx.save(model, path)
+
+
+BAD = {
+    "missing": (Path.unlink, "no such model file"),
+    "empty": (lambda path: path.write_bytes(b""), "not a detector as"),
+    "text": (lambda path: path.write_text("hello"), "not an ONNX file"),
+    "no spec": (lambda path: path.with_suffix(".json").unlink(), "its model spec: "),
+    "a spec of something else": (lambda path: path.with_suffix(".json").write_text("{}"), "its model spec: "),
+    "a layer missing": (no_layer, "not a detector as .*head.fire10.squeeze.weight"),
+}
+
+
+@pytest.mark.parametrize(("damage", "message"), BAD.values(), ids=BAD)
+def test_a_file_of_no_use_is_named(damage, message: str, tmp_path: Path):
+    path = export(SqueezeDet(CONFIGS["ours"], 2, 5).eval(), tmp_path, ".onnx")
+    damage(path)
+    with pytest.raises(TrainError, match=message) as caught:
+        net_from_checkpoint(path)
+    assert str(caught.value).startswith(f"{path}: ")
+
+
+def test_a_cropped_export_is_refused(tmp_path: Path):
+    path = export(SqueezeDet(CONFIGS["ours"], 2, 5).eval(), tmp_path, ".onnx", crop=1)
+    with pytest.raises(TrainError, match="exported with --crop"):
+        net_from_checkpoint(path)

@@ -43,7 +43,7 @@ def make_archive(path: Path, classes: int = 7) -> dict[str, np.ndarray]:
 
 def test_an_archive_fills_the_backbone(tmp_path: Path):
     arrays, net = make_archive(tmp_path / "a.npz"), make_net()
-    line = initialise(net, tmp_path / "a.npz")
+    line = initialise(net, tmp_path / "a.npz").line
     # 1 + 8 x 3 backbone layers of those, and 3 convolutions and 3 norms of the head, and ConvDet
     assert line.startswith("a.npz: 25 of 32 layers; new: head.fire10.squeeze.0.weight, ")
     state = net.state_dict()
@@ -79,10 +79,10 @@ def test_a_checkpoint_fills_what_fits(tmp_path: Path):
     averaged = {name: value + 1 for name, value in source.state_dict().items()}
     save_checkpoint(tmp_path / "c.pt", source, make_spec(), averaged, {})
     before = target.convdet.weight.detach().clone()
-    assert initialise(target, tmp_path / "c.pt") == "c.pt: 31 of 32 layers; new: convdet.weight"
+    assert initialise(target, tmp_path / "c.pt").line == "c.pt: 31 of 32 layers; new: convdet.weight"
     assert torch.equal(target.convdet.weight, before)
     assert torch.equal(target.head.fire10.squeeze[1].running_mean, averaged["head.fire10.squeeze.1.running_mean"])
-    assert initialise(make_net(classes=5), tmp_path / "c.pt") == "c.pt: 32 of 32 layers; new: none"
+    assert initialise(make_net(classes=5), tmp_path / "c.pt").line == "c.pt: 32 of 32 layers; new: none"
 
 
 # -- released models ------------------------------------------------------------------------------------------
@@ -132,10 +132,40 @@ def test_a_released_model_gives_a_net_that_computes_the_same(tmp_path: Path, nor
                 value.normal_()
     _save_onnx(tmp_path / "m.onnx", _folded(source))
     target = make_net(head_norm=norm).eval()
-    assert initialise(target, tmp_path / "m.onnx").endswith("new: none")
+    assert initialise(target, tmp_path / "m.onnx").line.endswith("new: none")
     image = torch.randn(1, 3, 64, 64)
     with torch.no_grad():
         torch.testing.assert_close(target(image), source(image), rtol=1e-3, atol=1e-4)
+
+
+@pytest.mark.parametrize("suffix", [".npz", ".pt"])
+def test_a_file_without_norms_gives_a_net_with_norms_that_computes_the_same(tmp_path: Path, suffix: str):
+    torch.manual_seed(0)
+    make_archive(tmp_path / "a.npz")
+    plain, normed = make_net(head_norm=False).eval(), make_net(backbone_norm=True).eval()
+    path = tmp_path / f"a{suffix}"
+    assert not initialise(plain, tmp_path / "a.npz").idle_norms
+    if suffix == ".pt":
+        save_checkpoint(path, plain, make_spec(), plain.state_dict(), {})
+    assert initialise(normed, path).idle_norms
+    image = torch.randn(1, 3, 64, 64)
+    with torch.no_grad():
+        expected, got = plain.features(image), normed.features(image)
+    assert (got - expected).abs().max() < 1e-3 * expected.abs().max()
+
+
+def test_a_checkpoint_with_norms_gives_a_net_without_that_computes_the_same(tmp_path: Path):
+    torch.manual_seed(0)
+    normed, plain = make_net(backbone_norm=True).eval(), make_net(head_norm=False).eval()
+    for module in normed.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            module.running_var.uniform_(0.5, 2)
+            module.running_mean.normal_()
+    save_checkpoint(tmp_path / "c.pt", normed, make_spec(), normed.state_dict(), {})
+    assert initialise(plain, tmp_path / "c.pt") == ("c.pt: 29 of 29 layers; new: none", False)
+    image = torch.randn(1, 3, 64, 64)
+    with torch.no_grad():
+        torch.testing.assert_close(plain(image), normed(image), rtol=1e-3, atol=1e-4)
 
 
 def test_a_packed_model_gives_what_the_file_in_it_gives(tmp_path: Path):
@@ -143,7 +173,7 @@ def test_a_packed_model_gives_what_the_file_in_it_gives(tmp_path: Path):
     (tmp_path / "m.sqdet").write_bytes(pack((tmp_path / "m.onnx").read_bytes()))
     nets = [make_net(), make_net()]
     for net, name in zip(nets, ("m.onnx", "m.sqdet")):
-        assert initialise(net, tmp_path / name).endswith("new: none")
+        assert initialise(net, tmp_path / name).line.endswith("new: none")
     assert all(torch.equal(value, nets[1].state_dict()[name]) for name, value in nets[0].state_dict().items())
 
 

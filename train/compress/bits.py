@@ -9,8 +9,8 @@ import numpy as np
 from torch import nn
 
 from ..errors import TrainError
+from ..fold import convolutions
 from .config import CompressConfig
-from .fold import convolutions
 from .share import cluster_indices
 
 

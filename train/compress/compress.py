@@ -8,6 +8,7 @@ goes on from those that are there, and within a step from the training run in RU
 from __future__ import annotations
 
 import argparse
+import copy
 import dataclasses
 from collections.abc import Callable
 from pathlib import Path
@@ -19,12 +20,14 @@ from ..config import add_options, from_options, from_yaml
 from ..data.loader import Batch, DetectionData, epoch_order, make_loader
 from ..data.source import open_dataset
 from ..errors import TrainError
-from ..fit import FitConfig, load_samples
+from ..fit import SETTLE_STEPS, FitConfig, load_samples
+from ..fold import fold, with_norms
 from ..models.squeezedet import SqueezeDet
+from ..optim import freeze
+from ..released import SUFFIXES
 from ..run_folder import ARGS, begin_run, refuse_old_run
 from .bits import layer_bits
 from .config import CompressConfig
-from .fold import fold
 from .prune import add_masks, prune, zero_share
 from .refit import input_moments, refit
 from .retrain import GradualPruning, Retrain
@@ -44,12 +47,14 @@ class Compress:
     @classmethod
     def start(cls, config: CompressConfig, checkpoint: str) -> Compress:
         """Raises TrainError for bad input before anything is written."""
-        run = cls(config)
-        refuse_old_run(run.out, "folded.pt")
+        refuse_old_run(Path(config.out), "folded.pt")
         net, spec = net_from_checkpoint(checkpoint)
-        trained = load_checkpoint(checkpoint).get("config")
-        if trained is None:
-            raise TrainError(f"{checkpoint}: does not say how it was trained; expected one of `python -m train fit`")
+        trained = trained_config(checkpoint)
+        size = (config.size or spec.input_wh[0],) * 2
+        config = dataclasses.replace(config, size=size[0])
+        run = cls(config)
+        spec = spec.resized(size, net.grid_hw(size))
+        freeze(copy.deepcopy(net), config.frozen)  # for its errors
         folded = fold(net)
         if config.bits:
             layer_bits(folded, config)  # for its errors
@@ -57,7 +62,6 @@ class Compress:
         if config.epochs or config.structured:
             open_dataset(config.data, config.lists.split(","), spec.labels, config.annotations or None)
             open_dataset(config.data, [config.val], spec.labels)
-            net.grid_hw((config.size, config.size))
         begin_run(run.out, config)
         save_plain(run.out / "folded.pt", folded, spec, trained)
         return run
@@ -89,11 +93,9 @@ class Compress:
         save_plain(self.out / result, fold(change(net, spec, FitConfig.from_saved(trained))), spec, trained)
 
     def _sliced(self, net: SqueezeDet, spec: ModelSpec, trained: FitConfig) -> SqueezeDet:
-        config = self.config
-        size = (config.size, config.size)
-        spec = spec.resized(size, net.grid_hw(size))
+        config, size = self.config, spec.input_wh
         fit_config = config.fit_config(trained, "narrow", 1, config.lr)
-        batches = slice_batches(fit_config, spec)
+        batches = first_batches(fit_config, spec, SLICE_PHOTOS)
         importance = loss_changes(net, batches, fit_config.make_loss(spec))
         kept = choose(importance, filter_costs(net, size), filters(net), config.structured)
         small = narrow(net, kept)
@@ -106,14 +108,16 @@ class Compress:
     def _narrowed(self, net: SqueezeDet, spec: ModelSpec, trained: FitConfig) -> SqueezeDet:
         config = self.config
         if config.narrow_epochs:
-            return Retrain(config.fit_config(trained, "narrow", config.narrow_epochs, config.lr), net, spec).result()
+            fit_config = config.fit_config(trained, "narrow", config.narrow_epochs, config.lr)
+            return Retrain(fit_config, ready_to_train(net, fit_config, spec), spec).result()
         return net
 
     def _pruned(self, net: SqueezeDet, spec: ModelSpec, trained: FitConfig) -> SqueezeDet:
         config = self.config
-        add_masks(net)
         if config.pruning_epochs:
             fit_config = config.fit_config(trained, "prune", config.pruning_epochs, config.lr)
+            net = ready_to_train(net, fit_config, spec)
+            add_masks(net)
             stage = GradualPruning(
                 fit_config,
                 net,
@@ -124,6 +128,7 @@ class Compress:
                 every=config.every,
             )
             return stage.result()
+        add_masks(net)
         prune(net, config.sparsity, config.scope)
         return net
 
@@ -138,10 +143,25 @@ class Compress:
         return net
 
 
-def slice_batches(config: FitConfig, spec: ModelSpec) -> list[Batch]:
-    """A few of the batches of a training run, at the input size of `spec`."""
+def trained_config(checkpoint: str) -> dict:
+    """How it was trained: the options of `python -m train fit`, the default ones for an exported model."""
+    if Path(checkpoint).suffix in SUFFIXES:
+        return dataclasses.asdict(FitConfig())
+    trained = load_checkpoint(checkpoint).get("config")
+    if trained is None:
+        raise TrainError(f"{checkpoint}: does not say how it was trained; expected one of `python -m train fit`")
+    return trained
+
+
+def ready_to_train(net: SqueezeDet, config: FitConfig, spec: ModelSpec) -> SqueezeDet:
+    """The folded net with BatchNorm again."""
+    return with_norms(net, (batch.images for batch in first_batches(config, spec, SETTLE_STEPS * config.batch)))
+
+
+def first_batches(config: FitConfig, spec: ModelSpec, photos: int) -> list[Batch]:
+    """The first batches of a training run, at the input size of `spec`."""
     samples = load_samples(config, spec.labels)
-    order = epoch_order(samples, config.balance, config.seed, 0)[:SLICE_PHOTOS]
+    order = epoch_order(samples, config.balance, config.seed, 0)[:photos]
     data = DetectionData(samples, spec, config.augment, config.seed, epoch=0)
     return list(make_loader(data, order, config.batch, config.workers))
 
@@ -152,7 +172,11 @@ def save_plain(path: Path, net: SqueezeDet, spec: ModelSpec, trained: dict) -> N
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("checkpoint", nargs="?", help="of `python -m train fit`; its averaged weights are taken")
+    parser.add_argument(
+        "checkpoint",
+        nargs="?",
+        help="of `python -m train fit` (its averaged weights are taken), or an exported .onnx or .sqdet",
+    )
     parser.add_argument("--resume", metavar="RUN", help="go on with the run in this folder; its own options apply")
     add_options(parser, CompressConfig)
 

@@ -44,7 +44,8 @@ class CompressConfig:
     epochs: int = option(4, "epochs of retraining in all; 0: none")
     narrow_part: float = option(0.25, "with --structured: share of the epochs, the first ones, before the pruning")
     centroid_part: float = option(0.25, "share of the epochs, the last ones, in which the shared weights learn")
-    size: int = option(320, "input size of the retraining in pixels")
+    size: int = option(0, "input size in pixels, of the retraining and so of the result; 0: the checkpoint's")
+    frozen: str = option("", "backbone layers that do not learn in the retraining, comma-separated")
     batch: int = option(16, "photos a step")
     lr: float = option(0.002, "peak learning rate while pruning")
     centroid_lr: float = option(1e-4, "peak learning rate of the shared weights, whose gradients are sums")
@@ -56,7 +57,7 @@ class CompressConfig:
     device: str = option("auto", "cpu, cuda, or auto")
 
     def __post_init__(self) -> None:
-        least = {"epochs": 0, "size": 32, "batch": 1, "every": 1, "warmup": 0, "seed": 0, "workers": 0, "save_steps": 1}
+        least = {"epochs": 0, "size": 0, "batch": 1, "every": 1, "warmup": 0, "seed": 0, "workers": 0, "save_steps": 1}
         require_at_least(self, least | {"budget": 0, "max_drop": 0})
         for name in ("bits", "bias_bits"):
             if not 0 <= getattr(self, name) <= MAX_BITS:
@@ -64,6 +65,8 @@ class CompressConfig:
         for name in ("sparsity", "structured"):
             if not 0 <= getattr(self, name) < 1:
                 raise TrainError(f"--{name} {getattr(self, name)}: expected at least 0, below 1")
+        if 0 < self.size < 32:
+            raise TrainError(f"--size {self.size}: expected 32 or more, or 0")
         if not 0 < self.ramp <= 1:
             raise TrainError(f"--ramp {self.ramp}: expected above 0, at most 1")
         for name in ("narrow_part", "centroid_part"):
@@ -94,8 +97,8 @@ class CompressConfig:
         return self.epochs - self.narrow_epochs - self.centroid_epochs
 
     def fit_config(self, trained: FitConfig, folder: str, epochs: int, lr: float) -> FitConfig:
-        """That of a stage in a folder within `out`, for a net that was trained with `trained`. All layers learn: those
-        that were frozen lose weights too."""
+        """That of a stage in a folder within `out`, for a net that was trained with `trained`. All layers learn, unless
+        `frozen` says otherwise: those that were frozen then lose weights too."""
         return dataclasses.replace(
             trained,
             out=str(Path(self.out) / folder),
@@ -106,7 +109,7 @@ class CompressConfig:
             labels="",
             init="",
             sizes=f"{self.size}:{epochs}",
-            frozen="",
+            frozen=self.frozen,
             backbone_lr=1.0,
             lr=lr,
             batch=self.batch,

@@ -6,7 +6,7 @@ import torch
 from torch import nn
 from torch.nn.utils import parametrize
 
-from .fold import convolutions
+from ..fold import convolutions, folded_weights
 
 SCOPES = ("layer", "global", "lamp")
 
@@ -20,7 +20,7 @@ class Masked(nn.Module):
 
     def __init__(self, weight: torch.Tensor) -> None:
         super().__init__()
-        self.register_buffer("kept", torch.ones_like(weight, dtype=torch.bool))
+        self.register_buffer("kept", weight.detach() != 0)
 
     def forward(self, weight: torch.Tensor) -> torch.Tensor:
         # Not a product: that makes -0.0 of negative weights, which the packed file would have to store.
@@ -31,7 +31,7 @@ class Masked(nn.Module):
 
 
 def add_masks(net: nn.Module) -> None:
-    """Gives the weight of every convolution a mask, which keeps all of it so far. Biases are not pruned."""
+    """Gives the weight of every convolution a mask, which keeps what is not zero already. Biases are not pruned."""
     for conv in convolutions(net).values():
         parametrize.register_parametrization(conv, "weight", Masked(conv.weight))
 
@@ -40,6 +40,7 @@ def add_masks(net: nn.Module) -> None:
 def prune(net: nn.Module, sparsity: float, scope: str = "layer") -> None:
     """Masks the smallest weights until a share of `sparsity` is masked, to the weight: of each layer, or of all.
 
+    Weights are compared as they will be exported, times the scale of the BatchNorm after them.
     What is masked stays masked, so `sparsity` has an effect only where it is above that of the call before.
 
     Args:
@@ -48,7 +49,8 @@ def prune(net: nn.Module, sparsity: float, scope: str = "layer") -> None:
             whose inputs are large has small weights, and can lose them all. "lamp": the smallest of all layers by
             `lamp_scores`, which do not depend on a layer's scale.
     """
-    masks = [(conv.parametrizations.weight[0].kept, conv.weight) for conv in convolutions(net).values()]
+    convs, weights = convolutions(net), folded_weights(net)
+    masks = [(conv.parametrizations.weight[0].kept, weights[name]) for name, conv in convs.items()]
     size = lamp_scores if scope == "lamp" else torch.abs
     for group in [[mask] for mask in masks] if scope == "layer" else [masks]:
         # Below every magnitude: a masked weight never changes places with one that happens to be 0.
@@ -80,10 +82,10 @@ def zero_share(net: nn.Module) -> float:
     return sum(int((weight == 0).sum()) for weight in weights) / sum(weight.numel() for weight in weights)
 
 
-def cubic_sparsity(step: int, steps: int, final: float) -> float:
-    """The gradual schedule of Zhu & Gupta (arXiv 1710.01878, section 3) from 0: fast while much is redundant.
+def cubic_sparsity(step: int, steps: int, first: float, final: float) -> float:
+    """The gradual schedule of Zhu & Gupta (arXiv 1710.01878, section 3): fast while much is redundant.
 
-    >>> [cubic_sparsity(step, 4, 0.64) for step in (0, 2, 4, 9)]
+    >>> [cubic_sparsity(step, 4, 0.0, 0.64) for step in (0, 2, 4, 9)]
     [0.0, 0.56, 0.64, 0.64]
     """
-    return final * (1 - (1 - min(step / steps, 1.0)) ** 3)
+    return final + (first - final) * (1 - min(step / steps, 1.0)) ** 3

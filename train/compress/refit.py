@@ -8,8 +8,8 @@ import torch
 from torch import nn
 from torch.nn.functional import pad, unfold
 
+from ..fold import convolutions
 from ..models.squeezedet import SqueezeDet
-from .fold import convolutions
 from .structured import all_kept
 
 RIDGE = 1e-4  # pull towards the old weights, as a share of the mean square of the inputs: decides where photos do not

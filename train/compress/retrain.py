@@ -11,7 +11,7 @@ from sqdet_cv.spec import ModelSpec
 from ..checkpoint import load_checkpoint
 from ..fit import Fit, FitConfig, load_samples
 from ..models.squeezedet import SqueezeDet
-from .prune import cubic_sparsity, prune
+from .prune import cubic_sparsity, prune, zero_share
 
 
 class Retrain(Fit):
@@ -39,7 +39,7 @@ class Retrain(Fit):
 
 
 class GradualPruning(Retrain):
-    """Retrains a net with masks while its sparsity rises.
+    """Retrains a net with masks while its sparsity rises from what it is.
 
     Args:
         sparsity, scope: as of `prune`.
@@ -60,10 +60,12 @@ class GradualPruning(Retrain):
     ) -> None:
         super().__init__(config, net, spec)
         self.sparsity, self.scope, self.every = sparsity, scope, every
+        self.first_sparsity = zero_share(net)
         self.ramp_steps = max(round(ramp * sum(self.steps)), 1)
 
     def _train_step(self, *args: object) -> dict[str, float]:
         done = self.steps_done
         if done % self.every == 0 and done < self.ramp_steps:
-            prune(self.net, cubic_sparsity(done + self.every, self.ramp_steps, self.sparsity), self.scope)
+            share = cubic_sparsity(done + self.every, self.ramp_steps, self.first_sparsity, self.sparsity)
+            prune(self.net, share, self.scope)
         return super()._train_step(*args)

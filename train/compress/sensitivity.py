@@ -27,9 +27,9 @@ from ..data.source import open_dataset
 from ..detectors import TorchDetector
 from ..errors import TrainError
 from ..evaluation import EVAL_SCORE_THRESHOLD, evaluate, mean_ap
+from ..fold import convolutions, fold
 from ..models.squeezedet import SqueezeDet
 from .config import MAX_BITS
-from .fold import convolutions, fold
 from .prune import add_masks, prune
 from .sensitivity_plot import plot_scan
 from .share import share

@@ -9,10 +9,10 @@ import torch
 
 from ..data.loader import Batch
 from ..errors import TrainError
+from ..fold import convolutions
 from ..losses import Loss
 from ..models.fire import Fire
 from ..models.squeezedet import SqueezeDet
-from .fold import convolutions
 
 # Filters go in groups of so many, as OpenCV computes channels in blocks: of 4 in 4.14, of 8 in 5.1, where a 3x3
 # convolution with 52 to 60 outputs is slower than one with 64 (benchmarks/conv_widths.py).

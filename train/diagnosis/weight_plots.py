@@ -8,9 +8,9 @@ import cv2
 import numpy as np
 from torch import nn
 
-from ..compress.fold import convolutions
 from ..compress.prune import zero_share
 from ..figures import BLUE, RED, make_figure, make_panels, save
+from ..fold import convolutions
 from ..show_data import sheet
 from .layers import layer_name
 

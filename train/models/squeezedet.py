@@ -21,6 +21,7 @@ class NetConfig:
     squeeze_factor: int = 1  # the backbone's squeeze channels, times this: 6 in SqueezeDet+ (ratio 0.75, not 0.125)
     backbone_fires: tuple[tuple[int, int, int], ...] = ()  # as head_fires, of fire2 ... fire9; (): that version's own
     head_fires: tuple[tuple[int, int, int], ...] = ((96, 384, 384), (96, 384, 384))  # squeeze, expand1x1, expand3x3
+    backbone_norm: bool = False  # BatchNorm in fire2 ... fire9
     head_norm: bool = False  # BatchNorm in the head's Fires
     convdet_kernel: int = 3  # 1 or 3
     convdet_padding: int = 1  # 0 with kernel 3 cuts a ring of cells off: the 2017 net (416 px, 23 x 23 cells)
@@ -82,7 +83,7 @@ class SqueezeDet(nn.Module):
         super().__init__()
         self.config, self.num_shapes, self.num_classes = config, num_shapes, num_classes
         self.features = SqueezeNetFeatures(
-            config.backbone, config.leaky_slope, config.squeeze_factor, config.backbone_fires
+            config.backbone, config.leaky_slope, config.squeeze_factor, config.backbone_fires, config.backbone_norm
         )
         channels = self.features.out_channels
         if config.conv10_channels:

@@ -48,6 +48,7 @@ class SqueezeNetFeatures(nn.Sequential):
     Args:
         fires: squeeze, expand 1x1, expand 3x3 of each of FIRES instead of the layout's own; `squeeze_factor` is part of
             them then. Empty: the layout's own.
+        norm: BatchNorm in the Fires, which the papers' nets do not have.
     """
 
     def __init__(
@@ -56,6 +57,7 @@ class SqueezeNetFeatures(nn.Sequential):
         leaky_slope: float = 0.0,
         squeeze_factor: int = 1,
         fires: Sequence[tuple[int, int, int]] = (),
+        norm: bool = False,
     ) -> None:
         if version not in LAYOUTS:
             raise ValueError(f"SqueezeNet version {version!r}, expected one of {', '.join(LAYOUTS)}")
@@ -69,7 +71,7 @@ class SqueezeNetFeatures(nn.Sequential):
         pools = 0
         for name in ("conv1", *FIRES):
             if name in FIRES:
-                fire = Fire(channels, *widths[name], leaky_slope=leaky_slope)
+                fire = Fire(channels, *widths[name], norm=norm, leaky_slope=leaky_slope)
                 channels = fire.out_channels
                 self.add_module(name, fire)
             if name in layout.pool_after:

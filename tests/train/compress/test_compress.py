@@ -18,8 +18,8 @@ from sqdet_cv.spec import VOC_LABELS, ModelSpec
 from tests.helpers import write_devkit
 from train.__main__ import main
 from train.checkpoint import load_checkpoint, net_from_checkpoint, save_checkpoint
-from train.compress.fold import convolutions
 from train.fit import Fit, FitConfig
+from train.fold import convolutions
 from train.models import SqueezeDet
 
 from .tiny import CONFIG
@@ -120,6 +120,33 @@ def test_sharing_alone(checkpoint: Path, devkit: Path, tmp_path: Path):
     assert {len(conv.weight.unique()) for conv in convolutions(net).values()} == {8}
 
 
+def test_it_is_retrained_with_norms_and_exported_without(reference: Path):
+    states = {name: load_checkpoint(reference / f"{name}.pt")["model"] for name in ("prune/last", "pruned")}
+    norms = {name: [key for key in state if key.endswith("running_var")] for name, state in states.items()}
+    assert len(norms["prune/last"]) == 27 and not norms["pruned"]  # of nine Fires
+
+
+def test_the_result_is_of_the_asked_size(checkpoint: Path, devkit: Path, tmp_path: Path):
+    asked = net_from_checkpoint(checkpoint)[1]
+    for size, expected in ((0, asked), (96, asked.resized((96, 96), (5, 5)))):
+        out = tmp_path / str(size)
+        assert run(words(checkpoint, devkit, out, epochs=0, size=size)) == 0
+        assert net_from_checkpoint(out / "compressed.pt")[1] == expected
+
+
+def test_frozen_layers_do_not_learn(checkpoint: Path, devkit: Path, tmp_path: Path):
+    out = tmp_path / "run"
+    assert run(words(checkpoint, devkit, out, epochs=1, bits=0, sparsity=0, frozen="conv1,fire4")) == 0
+    before, after = (load_checkpoint(out / name)["ema"] for name in ("folded.pt", "pruned.pt"))
+    weights = [name for name in before if name.endswith("weight")]
+    torch.testing.assert_close(
+        *({name: state[name] for name in weights if "conv1" in name or "fire4" in name} for state in (before, after)),
+        rtol=1e-4,
+        atol=1e-6,
+    )
+    assert not torch.allclose(before["features.fire5.squeeze.0.weight"], after["features.fire5.squeeze.0.weight"])
+
+
 STOPS = {"in the pruning": 2, "in its last step": STEPS, "in the first step of the centroids": STEPS + 1}
 
 
@@ -207,7 +234,8 @@ BAD = {
     "epochs": ({"epochs": -1}, "--epochs -1: expected 0 or more"),
     "ramp": ({"ramp": 0}, "--ramp 0.0: expected above 0, at most 1"),
     "centroid part": ({"centroid_part": 2}, "--centroid-part 2.0: expected 0 to 1"),
-    "size": ({"size": 16}, "--size 16: expected 32 or more"),
+    "frozen": ({"frozen": "conv9"}, "no backbone layer called 'conv9'"),
+    "size": ({"size": 16}, "--size 16: expected 32 or more, or 0"),
     "tiny budget": ({"budget": 100}, "--budget 100: with 1 bit in every layer the weights take about"),
     "no scan": ({"scan": "/nowhere.json"}, "--scan /nowhere.json: not a sensitivity.json"),
     "budget and scan": ({"scan": "a.json", "budget": 9}, "--budget --scan: the bits are chosen by either"),

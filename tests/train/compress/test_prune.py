@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from train.compress.fold import convolutions, fold
 from train.compress.prune import add_masks, cubic_sparsity, lamp_scores, prune, zero_share
+from train.fold import convolutions, fold
 from train.models import SqueezeDet
 from train.optim import WeightAverage, make_optimizer
 
@@ -23,6 +23,32 @@ def net() -> SqueezeDet:
 
 def zeros(net: SqueezeDet) -> dict[str, torch.Tensor]:
     return {name: conv.weight == 0 for name, conv in convolutions(net).items()}
+
+
+@pytest.mark.parametrize("scope", ["layer", "global"])
+def test_weights_are_compared_as_they_are_exported(scope: str):
+    """With BatchNorm after them, times its scale."""
+    net = make_net(backbone_norm=True)
+    before = {name: conv.weight.detach().clone() for name, conv in convolutions(fold(net)).items()}
+    add_masks(net)
+    prune(net, 0.4, scope)
+    masked = zeros(fold(net))
+    plain = fold(make_net(backbone_norm=True))
+    add_masks(plain)
+    prune(plain, 0.4, scope)
+    assert all(torch.equal(gone, masked[name]) for name, gone in zeros(plain).items())
+    for name, gone in masked.items() if scope == "layer" else ():
+        assert before[name][gone].abs().max() <= before[name][~gone].abs().min(), name
+
+
+def test_what_is_zero_before_is_masked():
+    net = fold(make_net())
+    with torch.no_grad():
+        net.convdet.weight[:4] = 0.0
+    add_masks(net)
+    with torch.no_grad():
+        net.convdet.parametrizations.weight.original.fill_(1.0)
+    assert int((net.convdet.weight == 0).sum()) == net.convdet.weight[:4].numel()
 
 
 def test_masks_change_nothing_at_first(net: SqueezeDet):
@@ -147,5 +173,9 @@ SPARSITIES = {"start": (0, 0.0), "a quarter": (25, 0.8 * (1 - 0.75**3)), "half":
 
 @pytest.mark.parametrize(("step", "expected"), SPARSITIES.values(), ids=SPARSITIES)
 def test_the_cubic_schedule(step: int, expected: float):
-    assert cubic_sparsity(step, 100, 0.8) == pytest.approx(expected)
-    assert cubic_sparsity(250, 100, 0.8) == 0.8
+    assert cubic_sparsity(step, 100, 0.0, 0.8) == pytest.approx(expected)
+    assert cubic_sparsity(250, 100, 0.0, 0.8) == 0.8
+
+
+def test_the_cubic_schedule_from_a_sparsity_on():
+    assert [cubic_sparsity(step, 2, 0.4, 0.8) for step in (0, 1, 2)] == pytest.approx([0.4, 0.75, 0.8])

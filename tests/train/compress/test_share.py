@@ -7,9 +7,9 @@ import pytest
 import torch
 from torch import nn
 
-from train.compress.fold import convolutions, fold
 from train.compress.prune import add_masks, prune
 from train.compress.share import Shared, cluster_indices, formula_ratio, share, share_counts
+from train.fold import convolutions, fold
 from train.models import SqueezeDet
 from train.optim import WeightAverage, make_optimizer
 

@@ -7,11 +7,11 @@ import pytest
 import torch
 from torch import nn
 
-from train.compress.fold import convolutions, fold
 from train.compress.prune import add_masks, prune
 from train.compress.share import share
 from train.diagnosis.layers import activations, layer_name
 from train.diagnosis.measure import BIN_EDGES, BINS, histogram, measure
+from train.fold import convolutions, fold
 from train.models import NETS, SqueezeNet, build_net
 
 FIRES = {"backbone_fires": ((4, 6, 6),) * 8, "head_fires": ((4, 6, 6),)}

@@ -12,7 +12,6 @@ from matplotlib.figure import Figure
 from torch import nn
 
 from tests.train.diagnosis.test_measure import images, small_net
-from train.compress.fold import fold
 from train.compress.prune import add_masks, prune
 from train.compress.share import share
 from train.data.loader import read_image
@@ -21,6 +20,7 @@ from train.diagnosis.activation_plots import plot_activations, plot_dead_units
 from train.diagnosis.history import History
 from train.diagnosis.measure import measure
 from train.diagnosis.weight_plots import TILE, filter_tiles, plot_conv1_filters, plot_weights
+from train.fold import fold
 
 
 @pytest.fixture

@@ -10,13 +10,13 @@ import torch
 from sqdet_cv.spec import VOC_LABELS
 from tests.helpers import make_spec, write_devkit
 from tests.train.diagnosis.test_measure import images, small_net
-from train.compress.fold import convolutions
 from train.data.loader import DetectionData
 from train.data.voc import load_voc
 from train.diagnosis.history import FILE, History, load_history, save_history
 from train.diagnosis.measure import BINS, Measurement, measure
 from train.diagnosis.watch import Watch, alarms, watched_images
 from train.errors import TrainError
+from train.fold import convolutions
 
 
 def measured(*dead: float, slope: float = 0.0, finite: bool = True) -> Measurement:

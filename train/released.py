@@ -1,0 +1,103 @@
+"""An exported detector as a PyTorch net again: an ONNX file of ours, packed or not."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+
+from sqdet_cv.errors import ModelFileError, SpecError
+from sqdet_cv.packed import SUFFIX, unpack
+from sqdet_cv.spec import ModelSpec
+
+from .errors import TrainError
+from .fold import unfold
+from .models.squeezedet import NetConfig, SqueezeDet
+from .models.squeezenet import FIRES, LAYOUTS
+
+if TYPE_CHECKING:
+    import onnx  # needed for such files alone
+
+SUFFIXES = (".onnx", SUFFIX)
+
+
+def read_released(path: str | Path) -> tuple[onnx.ModelProto, str | None]:
+    """The model and, where it is packed with one, its spec. Raises TrainError that names the file."""
+    import onnx
+
+    path = Path(path)
+    try:
+        data, spec_json = path.read_bytes(), None
+        if path.suffix == SUFFIX:
+            data, spec_json = unpack(data, str(path))
+        return onnx.load_from_string(data), spec_json
+    except FileNotFoundError:
+        raise TrainError(f"{path}: no such model file") from None
+    except ModelFileError as error:
+        raise TrainError(str(error)) from None
+    except Exception as error:  # protobuf raises its own kinds
+        raise TrainError(f"{path}: not an ONNX file: {error}") from None
+
+
+def arrays_of(model: onnx.ModelProto) -> dict[str, torch.Tensor]:
+    """Its initialisers as float32. Our exports name them LAYER.weight and LAYER.bias, as `fold.folded_arrays` does."""
+    from onnx import numpy_helper
+
+    return {
+        item.name: torch.from_numpy(numpy_helper.to_array(item).astype(np.float32)) for item in model.graph.initializer
+    }
+
+
+def net_from_released(path: str | Path) -> tuple[SqueezeDet, ModelSpec]:
+    """The net in evaluation mode, without BatchNorm, which is folded in such a file; and its spec.
+
+    Raises:
+        TrainError: the file is missing, is not a detector that `python -m export` wrote, or is cropped or int8.
+    """
+    path = Path(path)
+    model, spec_json = read_released(path)
+    try:
+        if path.suffix != SUFFIX:
+            spec_json = path.with_suffix(".json").read_text(encoding="utf-8")
+        if spec_json is None:
+            raise TrainError(f"{path}: packed without a model spec")
+        spec = ModelSpec.from_json(spec_json)
+    except (OSError, UnicodeDecodeError, SpecError) as error:
+        raise TrainError(f"{path}: its model spec: {error}") from None
+    arrays = arrays_of(model)
+    try:
+        net = SqueezeDet(_config(model, arrays), spec.num_shapes, spec.num_classes)
+        net.load_state_dict(unfold(arrays, net.state_dict()))
+    except (KeyError, ValueError, RuntimeError) as error:
+        reason = str(error).splitlines()[0]
+        raise TrainError(f"{path}: not a detector as `python -m export onnx` writes it: {reason}") from None
+    if net.grid_hw(spec.input_wh) != spec.grid_hw:
+        raise TrainError(f"{path}: exported with --crop; expected the whole grid of the net")
+    return net.eval(), spec
+
+
+def _config(model: onnx.ModelProto, arrays: dict[str, torch.Tensor]) -> NetConfig:
+    """The shape of the net, from the shapes of its weights. Raises KeyError for a layer that is not there."""
+    conv1 = arrays["features.conv1.weight"]
+    kernels = {layout.conv1_kernel: version for version, layout in LAYOUTS.items()}
+    heads = sorted({name.split(".")[1] for name in arrays if name.startswith("head.")}, key=lambda fire: int(fire[4:]))
+    nodes = {node.output[0]: node for node in model.graph.node}
+    slopes = [node.attribute[0].f for node in model.graph.node if node.op_type == "LeakyRelu"]
+    pads = next(list(item.ints) for item in nodes["convdet"].attribute if item.name == "pads")
+    return NetConfig(
+        backbone=kernels[conv1.shape[2]],
+        backbone_fires=tuple(_widths(arrays, f"features.{name}") for name in FIRES),
+        head_fires=tuple(_widths(arrays, f"head.{name}") for name in heads),
+        convdet_kernel=arrays["convdet.weight"].shape[2],
+        convdet_padding=pads[0],
+        conv10_channels=len(arrays["conv10.weight"]) if "conv10.weight" in arrays else 0,
+        leaky_slope=slopes[0] if slopes else 0.0,
+        dropout=0.0,
+    )
+
+
+def _widths(arrays: dict[str, torch.Tensor], fire: str) -> tuple[int, int, int]:
+    squeeze, one, three = (len(arrays[f"{fire}.{part}.weight"]) for part in ("squeeze", "expand_1x1", "expand_3x3"))
+    return squeeze, one, three
