@@ -8,7 +8,7 @@ from sqdet_cv.errors import SqdetError
 from train.commands import run_command
 from train.errors import TrainError
 
-from . import caffe_command, classifier_command, onnx_command, packed_command
+from . import caffe_command, classifier_command, onnx_command, packed_command, release_command
 from .errors import ExportError
 
 COMMANDS = {
@@ -16,6 +16,7 @@ COMMANDS = {
     "caffe": (caffe_command, "a checkpoint to Caffe for OpenCV 4 and the C++ class InferBbox"),
     "classifier": (classifier_command, "a SqueezeNet's weights to ONNX, or Caffe, for cv2.dnn"),
     "packed": (packed_command, "an ONNX file, pruned or with shared weights, to a small .sqdet file"),
+    "release": (release_command, "a detector as ONNX, packed and Caffe files"),
 }
 
 

@@ -1,0 +1,44 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import cv2
+import pytest
+
+from export.__main__ import main
+from sqdet_cv import Detector
+from sqdet_cv.sources import read_picture
+from tests.released import MODEL, PHOTOS
+
+needs_caffe = pytest.mark.skipif(not hasattr(cv2.dnn, "readNetFromCaffe"), reason="OpenCV 5 reads no Caffe files")
+
+
+@needs_caffe
+def test_all_files_detect_what_the_released_one_does(tmp_path: Path):
+    assert main(["release", str(MODEL), "--out", str(tmp_path / "voc")]) == 0
+    suffixes = [".caffemodel", ".json", ".onnx", ".prototxt", ".sqdet"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == [f"voc{suffix}" for suffix in suffixes]
+    assert (tmp_path / "voc.sqdet").read_bytes() == MODEL.read_bytes()
+    picture = read_picture(PHOTOS[0])
+    expected = Detector()(picture)
+    assert len(expected)
+    for suffix in (".onnx", ".sqdet", ".caffemodel"):
+        found = Detector(tmp_path / f"voc{suffix}")(picture)
+        assert list(found.labels) == list(expected.labels), suffix
+        for mine, theirs in zip(found, expected):
+            assert mine.box_xyxy == pytest.approx(theirs.box_xyxy, abs=0.05)
+
+
+BAD = {
+    "an ending": (["x.pt", "--out", "a.onnx"], "--out a.onnx: expected a name without an ending"),
+    "no file": (["/nowhere.sqdet", "--out", "a"], "/nowhere.sqdet: no such model file"),
+}
+
+
+@needs_caffe
+@pytest.mark.parametrize(("words", "message"), BAD.values(), ids=BAD)
+def test_errors_are_one_line(words: list[str], message: str, tmp_path: Path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    assert main(["release", *words]) == 2
+    assert capsys.readouterr().err.strip() == f"error: {message}"
+    assert not list(tmp_path.iterdir())
