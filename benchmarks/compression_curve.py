@@ -113,11 +113,10 @@ def plot(path: Path, found: dict) -> None:
     axes.axhline(whole, color="k", linewidth=0.8, linestyle="--")
     axes.annotate(
         f"float32, {found['bytes'] / 1e6:.2f} MB: {whole:.1f}",
-        (1, whole),
+        (0, whole),
         xycoords=("axes fraction", "data"),
-        xytext=(-4, 4),
+        xytext=(4, 4),
         textcoords="offset points",
-        ha="right",
         fontsize=8,
     )
     axes.axvline(found["bytes"] / 12000, color="grey", linewidth=0.8, linestyle=":")
