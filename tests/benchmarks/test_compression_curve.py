@@ -8,20 +8,19 @@ import pytest
 
 from benchmarks import compression_curve
 from sqdet_cv.packed import unpack
-from tests.train.compress.test_compress import checkpoint, devkit  # noqa: F401  (fixtures)
 from train.checkpoint import net_from_checkpoint
 from train.compress.prune import zero_share
 from train.fold import convolutions, fold
 
 
-def curve(monkeypatch: pytest.MonkeyPatch, checkpoint: Path, devkit: Path, out: Path, *more: str) -> dict:  # noqa: F811
+def curve(monkeypatch: pytest.MonkeyPatch, checkpoint: Path, devkit: Path, out: Path, *more: str) -> dict:
     words = [str(checkpoint), f"--data={devkit}", f"--out={out}", "--sparsities=0,0.5", "--bits=2,4", *more]
     monkeypatch.setattr(sys, "argv", ["compression_curve", *words])
     compression_curve.main()
     return json.loads((out / "curve.json").read_text())
 
 
-def test_a_point_is_what_it_says(monkeypatch, checkpoint: Path, devkit: Path, tmp_path: Path):  # noqa: F811
+def test_a_point_is_what_it_says(monkeypatch, checkpoint: Path, devkit: Path, tmp_path: Path):
     found = curve(monkeypatch, checkpoint, devkit, tmp_path)
     points = found["points"]
     assert list(points) == ["0.0-4", "0.0-2", "0.5-4", "0.5-2"]
@@ -35,7 +34,7 @@ def test_a_point_is_what_it_says(monkeypatch, checkpoint: Path, devkit: Path, tm
     assert (tmp_path / "curve.png").stat().st_size > 10_000
 
 
-def test_it_goes_on_with_what_is_there(monkeypatch, checkpoint: Path, devkit: Path, tmp_path: Path):  # noqa: F811
+def test_it_goes_on_with_what_is_there(monkeypatch, checkpoint: Path, devkit: Path, tmp_path: Path):
     found = curve(monkeypatch, checkpoint, devkit, tmp_path)
     del found["points"]["0.5-2"]
     (tmp_path / "curve.json").write_text(json.dumps(found))
@@ -48,7 +47,7 @@ def test_it_goes_on_with_what_is_there(monkeypatch, checkpoint: Path, devkit: Pa
     assert (tmp_path / "pruned-0.5" / "compressed.pt").stat().st_mtime_ns == trained
 
 
-def test_the_packed_bytes_are_of_a_file_that_unpacks(checkpoint: Path):  # noqa: F811
+def test_the_packed_bytes_are_of_a_file_that_unpacks(checkpoint: Path):
     net, spec = net_from_checkpoint(checkpoint)
     small = compression_curve.shared(fold(net), 3)
     onnx = compression_curve.onnx_bytes(small, spec)

@@ -11,7 +11,7 @@ from sqdet_cv import BackendError, Detector, first_forward
 from sqdet_cv.backends import BACKENDS
 from sqdet_cv.first_forward import start_network
 from tests.released import PICTURES
-from tests.sqdet_cv.test_computed_on import GRAPH_ENGINE_DUMP, ON_CPU, ON_CUDA, dump
+from tests.sqdet_cv.layer_dumps import GRAPH_ENGINE_DUMP, ON_CPU, ON_CUDA, dump
 
 OTHERS = [backend.name for backend in BACKENDS if backend.name != "opencv"]
 

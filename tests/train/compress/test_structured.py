@@ -22,8 +22,8 @@ from train.fold import convolutions, fold
 from train.losses import Loss
 from train.models import NetConfig, SqueezeDet
 
-from .test_compress import OPTIONS, checkpoint, run, words  # noqa: F401 (a fixture)
 from .tiny import make_net, pictures
+from .tiny_run import OPTIONS, run, words
 
 NETS = {
     "1.1": {},
@@ -96,7 +96,7 @@ def test_widths_of_the_backbone_are_its_own_unless_given():
         SqueezeDet(NetConfig(backbone_fires=own[:3]), 2, 5)
 
 
-def test_a_checkpoint_from_before_there_were_widths_loads(checkpoint: Path, tmp_path: Path):  # noqa: F811
+def test_a_checkpoint_from_before_there_were_widths_loads(checkpoint: Path, tmp_path: Path):
     values = load_checkpoint(checkpoint)
     del values["net"]["backbone_fires"]
     torch.save(values, tmp_path / "old.pt")
@@ -218,7 +218,7 @@ def devkit(tmp_path_factory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def reference(checkpoint: Path, devkit: Path, tmp_path_factory) -> Path:  # noqa: F811
+def reference(checkpoint: Path, devkit: Path, tmp_path_factory) -> Path:
     """The folder of a run that nothing stopped."""
     out = tmp_path_factory.mktemp("reference") / "run"
     assert run(words(checkpoint, devkit, out, **STRUCTURED)) == 0
@@ -240,7 +240,7 @@ def test_a_run_makes_the_net_narrower_then_prunes_and_shares_it(reference: Path)
 
 @pytest.mark.parametrize("stopped", [2, 5], ids=["narrow", "prune"])
 def test_a_stopped_run_resumes_bit_for_bit(
-    checkpoint: Path,  # noqa: F811
+    checkpoint: Path,
     devkit: Path,
     reference: Path,
     tmp_path: Path,
@@ -271,7 +271,7 @@ def test_a_narrow_net_passes_the_export_check(reference: Path, tmp_path: Path, c
     assert "OpenCV agrees with PyTorch" in capsys.readouterr().out
 
 
-def test_one_shot_needs_photos_but_no_epoch(checkpoint: Path, devkit: Path, tmp_path: Path, capsys):  # noqa: F811
+def test_one_shot_needs_photos_but_no_epoch(checkpoint: Path, devkit: Path, tmp_path: Path, capsys):
     assert run(words(checkpoint, devkit, tmp_path / "run", structured=0.2, epochs=0)) == 0
     assert "% of the multiply-adds are left" in capsys.readouterr().out
     sliced, narrowed = (load_checkpoint(tmp_path / "run" / f"{name}.pt")["ema"] for name in ("sliced", "narrow"))
@@ -289,7 +289,7 @@ BAD = {
 
 @pytest.mark.parametrize(("changes", "message"), BAD.values(), ids=BAD)
 def test_errors_are_one_line_before_anything_is_written(
-    checkpoint: Path,  # noqa: F811
+    checkpoint: Path,
     devkit: Path,
     tmp_path: Path,
     capsys,

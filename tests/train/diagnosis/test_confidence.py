@@ -9,7 +9,7 @@ import torch
 from sqdet_cv.preprocess import images_to_blob
 from sqdet_cv.spec import VOC_LABELS
 from tests.helpers import Thing, make_spec, write_devkit, write_list, write_photo
-from tests.train.diagnosis.test_measure import small_net
+from tests.train.diagnosis.tiny import small_net
 from train.data.loader import DetectionData, read_image
 from train.data.sample import VocSample
 from train.data.voc import load_voc

@@ -7,7 +7,7 @@ import torch
 
 from sqdet_cv.spec import VOC_LABELS
 from tests.helpers import make_spec, write_devkit
-from tests.train.diagnosis.test_measure import FIRES, images, small_net
+from tests.train.diagnosis.tiny import FIRES, images, small_net
 from train.__main__ import main
 from train.checkpoint import save_checkpoint, save_classifier
 from train.classifier_weights import center_crop_spec

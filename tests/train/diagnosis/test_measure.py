@@ -5,7 +5,6 @@ import copy
 import numpy as np
 import pytest
 import torch
-from torch import nn
 
 from train.compress.prune import add_masks, prune
 from train.compress.share import share
@@ -14,16 +13,7 @@ from train.diagnosis.measure import BIN_EDGES, BINS, histogram, measure
 from train.fold import convolutions, fold
 from train.models import NETS, SqueezeNet, build_net
 
-FIRES = {"backbone_fires": ((4, 6, 6),) * 8, "head_fires": ((4, 6, 6),)}
-
-
-def small_net(**changes: object) -> nn.Module:
-    torch.manual_seed(0)
-    return build_net("squeezedet", 2, 3, **(FIRES | changes))
-
-
-def images(count: int = 3, size: int = 64) -> torch.Tensor:
-    return torch.randn(count, 3, size, size, generator=torch.Generator().manual_seed(1)) * 50
+from .tiny import images, small_net
 
 
 def index(found, layer: str) -> int:

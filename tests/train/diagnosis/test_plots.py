@@ -11,7 +11,7 @@ import torch
 from matplotlib.figure import Figure
 from torch import nn
 
-from tests.train.diagnosis.test_measure import images, small_net
+from tests.train.diagnosis.tiny import images, small_net
 from train.compress.prune import add_masks, prune
 from train.compress.share import share
 from train.data.loader import read_image

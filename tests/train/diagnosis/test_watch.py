@@ -9,7 +9,7 @@ import torch
 
 from sqdet_cv.spec import VOC_LABELS
 from tests.helpers import make_spec, write_devkit
-from tests.train.diagnosis.test_measure import images, small_net
+from tests.train.diagnosis.tiny import images, small_net
 from train.data.loader import DetectionData
 from train.data.voc import load_voc
 from train.diagnosis.history import FILE, History, load_history, save_history

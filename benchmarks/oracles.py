@@ -1,0 +1,204 @@
+"""What a net lacks: its mAP if the labels put right its classes, its boxes or its confidence, one at a time.
+
+    python -m benchmarks.oracles CHECKPOINT --data DIR [--lists val] [--annotations DIR] [--photos N]
+
+The idea is that of TIDE's oracles (arXiv 2008.08115, section 2.3), but what is put right is what the net says of every
+anchor, before the scores are cut off and non-maximum suppression: the points of a row are what a perfect branch of the
+loss would bring. The second table is how the anchor that stands best for each object names it. --photos takes every
+n-th photo, so that about N remain.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from tqdm import tqdm
+
+from sqdet_cv.boxes import clip_boxes, decode_deltas, iou_matrix
+from sqdet_cv.detections import Detections
+from sqdet_cv.postprocess import NMS_THRESHOLD, finish, select_decoded
+from sqdet_cv.preprocess import images_to_blob
+from sqdet_cv.spec import ModelSpec
+from train.checkpoint import net_from_checkpoint
+from train.data.loader import read_image
+from train.data.source import open_dataset
+from train.data.voc import VocSample
+from train.evaluation import EVAL_SCORE_THRESHOLD, class_results, mean_ap
+from train.matching import HIT_IOU, match_photo, rank
+from train.models.squeezedet import SqueezeDet
+
+FOUND_IOU = 0.4  # from here on an anchor is about an object
+
+
+@dataclass(frozen=True, eq=False)
+class Said:
+    """What a net says of one photo, beside what is true.
+
+    Attributes:
+        sample: the photo and its objects. image_wh: its size.
+        boxes_xyxy: (A, 4) float32, input pixels, clipped. class_scores: (A, C). confidence: (A,). All as decoded.
+        true_boxes_xyxy: (m, 4), input pixels, the m objects that count. true_ids: (m,) their classes.
+        iou: (A, m) of boxes_xyxy and true_boxes_xyxy.
+    """
+
+    sample: VocSample
+    image_wh: tuple[int, int]
+    boxes_xyxy: np.ndarray
+    class_scores: np.ndarray
+    confidence: np.ndarray
+    true_boxes_xyxy: np.ndarray
+    true_ids: np.ndarray
+    iou: np.ndarray
+
+    @property
+    def best(self) -> tuple[np.ndarray, np.ndarray]:
+        """Of each anchor (A,): the object that it overlaps most, and the IoU; 0 and 0 in a photo without objects."""
+        if not len(self.true_ids):
+            return np.zeros(len(self.confidence), np.int64), np.zeros(len(self.confidence), np.float32)
+        return self.iou.argmax(axis=1), self.iou.max(axis=1)
+
+
+@torch.no_grad()
+def listen(net: SqueezeDet, spec: ModelSpec, sample: VocSample) -> Said:
+    image = read_image(sample.image_path)
+    raw = net.split(net(torch.from_numpy(images_to_blob([image], spec))))
+    return compare(
+        sample,
+        spec,
+        image.shape[1::-1],
+        raw.deltas[0].numpy(),
+        raw.class_logits[0].softmax(dim=1).numpy(),
+        raw.confidence_logits[0].sigmoid().numpy(),
+    )
+
+
+def compare(
+    sample: VocSample,
+    spec: ModelSpec,
+    image_wh: tuple[int, int],
+    deltas: np.ndarray,
+    class_scores: np.ndarray,
+    confidence: np.ndarray,
+) -> Said:
+    boxes_xyxy = clip_boxes(decode_deltas(deltas, spec), spec.input_wh)
+    counts = ~sample.ignore
+    to_input = np.tile(np.asarray(spec.input_wh, np.float32) / np.asarray(image_wh, np.float32), 2)
+    true_boxes_xyxy = sample.boxes_xyxy[counts] * to_input
+    iou = iou_matrix(boxes_xyxy, true_boxes_xyxy)
+    return Said(sample, image_wh, boxes_xyxy, class_scores, confidence, true_boxes_xyxy, sample.class_ids[counts], iou)
+
+
+Outputs = tuple[np.ndarray, np.ndarray, np.ndarray]  # boxes_xyxy, class_scores, confidence
+
+
+def as_it_is(said: Said) -> Outputs:
+    return said.boxes_xyxy, said.class_scores, said.confidence
+
+
+def right_classes(said: Said) -> Outputs:
+    """Anchors that hit an object are sure of its class."""
+    objects, iou = said.best
+    class_scores, hits = said.class_scores.copy(), np.flatnonzero(iou >= HIT_IOU)
+    class_scores[hits] = 0
+    class_scores[hits, said.true_ids[objects[hits]]] = 1
+    return said.boxes_xyxy, class_scores, said.confidence
+
+
+def right_boxes(said: Said, from_iou: float = 0.3) -> Outputs:
+    """Anchors that overlap an object by `from_iou` or more lie on it exactly."""
+    objects, iou = said.best
+    boxes_xyxy, near = said.boxes_xyxy.copy(), np.flatnonzero(iou >= from_iou)
+    boxes_xyxy[near] = said.true_boxes_xyxy[objects[near]]
+    return boxes_xyxy, said.class_scores, said.confidence
+
+
+def no_background(said: Said) -> Outputs:
+    """Anchors that overlap no object by 0.3 or more say nothing."""
+    return said.boxes_xyxy, said.class_scores, np.where(said.best[1] < 0.3, 0, said.confidence)
+
+
+def right_confidence(said: Said) -> Outputs:
+    """The confidence is the IoU with the object, 0 below a hit (paper, section 3.2)."""
+    iou = said.best[1]
+    return said.boxes_xyxy, said.class_scores, np.where(iou < HIT_IOU, 0, iou)
+
+
+ORACLES: dict[str, Callable[[Said], Outputs]] = {
+    "as it is": as_it_is,
+    "classes right": right_classes,
+    "boxes right from IoU 0.3 on": right_boxes,
+    "boxes right from IoU 0.1 on": lambda said: right_boxes(said, 0.1),
+    "nothing found in the background": no_background,
+    "confidence = IoU": right_confidence,
+}
+
+
+def detections(outputs: Outputs, spec: ModelSpec, image_wh: tuple[int, int]) -> Detections:
+    boxes_xyxy, class_scores, confidence = outputs
+    seen = confidence > EVAL_SCORE_THRESHOLD
+    candidates = select_decoded(boxes_xyxy[seen], class_scores[seen] * confidence[seen, None], EVAL_SCORE_THRESHOLD)
+    return finish(*candidates, spec, image_wh, NMS_THRESHOLD)
+
+
+def ap_with(oracle: Callable[[Said], Outputs], all_said: Sequence[Said], spec: ModelSpec) -> float:
+    """mAP in [0, 1]."""
+    photos = [match_photo(detections(oracle(said), spec, said.image_wh), said.sample) for said in all_said]
+    return mean_ap(class_results([rank(photos, class_id) for class_id in range(len(spec.labels))], spec.labels))
+
+
+def naming(all_said: Sequence[Said], classes: int) -> np.ndarray:
+    """(C, C) counts: objects of a class (row) by the class (column) of the anchor that stands best for each.
+
+    That is the anchor of the largest IoU x root of the confidence; objects that it overlaps by less than FOUND_IOU are
+    left out.
+    """
+    counts = np.zeros((classes, classes), np.int64)
+    for said in all_said:
+        for index, true_id in enumerate(said.true_ids):
+            anchor = (said.iou[:, index] * np.sqrt(said.confidence)).argmax()
+            if said.iou[anchor, index] >= FOUND_IOU:
+                counts[true_id, said.class_scores[anchor].argmax()] += 1
+    return counts
+
+
+def naming_table(counts: np.ndarray, labels: Sequence[str]) -> str:
+    lines = ["| class | objects | named right | else most often |", "|---|---|---|---|"]
+    for row, label in enumerate(labels):
+        wrong = counts[row].copy()
+        wrong[row] = 0
+        other = f"{labels[wrong.argmax()]} ({wrong.max()})" if wrong.any() else ""
+        lines.append(f"| {label} | {counts[row].sum()} | {percent(counts[row, row], counts[row].sum())} | {other} |")
+    lines.append(f"| all | {counts.sum()} | {percent(np.trace(counts), counts.sum())} | |")
+    return "\n".join(lines)
+
+
+def percent(part: int, whole: int) -> str:
+    return f"{100 * part / whole:.0f} %" if whole else ""
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("checkpoint")
+    parser.add_argument("--data", required=True)
+    parser.add_argument("--lists", default="val")
+    parser.add_argument("--annotations", default=None)
+    parser.add_argument("--photos", type=int, default=None, metavar="N")
+    args = parser.parse_args()
+    net, spec = net_from_checkpoint(args.checkpoint)
+    net.eval()
+    samples = open_dataset(args.data, args.lists.split(","), spec.labels, args.annotations)
+    if args.photos:
+        samples = samples[:: max(1, len(samples) // args.photos)]
+    all_said = [listen(net, spec, sample) for sample in tqdm(samples, unit="photo")]
+    print(f"{args.checkpoint}, {args.lists}, {len(samples)} photos, {spec.input_wh[0]} px\n\n| | mAP |\n|---|---|")
+    for name, oracle in ORACLES.items():
+        print(f"| {name} | {100 * ap_with(oracle, all_said, spec):.1f} |", flush=True)
+    print("\n" + naming_table(naming(all_said, len(spec.labels)), spec.labels))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,8 @@
+"""The checkpoint and the photos of the tests of `compress`, made once a file."""
+
+from __future__ import annotations
+
+import importlib.util
+
+if importlib.util.find_spec("torch") is not None:
+    from .tiny_run import checkpoint, devkit  # noqa: F401  (fixtures)
