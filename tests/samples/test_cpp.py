@@ -21,7 +21,7 @@ pytestmark = pytest.mark.skipif(
     reason="needs cmake, g++, libopencv-dev and libopencv-contrib-dev",
 )
 THRESHOLD = 0.3
-HIGH_THRESHOLD = 0.6  # from which on some photos have no more than 64 candidates at 416 px
+HIGH_THRESHOLD = 0.5  # from which on some photos have no more than 64 candidates at 416 px
 
 
 @pytest.fixture(scope="module")
