@@ -15,21 +15,19 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import torch
 from tqdm import tqdm
 
 from sqdet_cv.boxes import clip_boxes, decode_deltas, iou_matrix
 from sqdet_cv.detections import Detections
 from sqdet_cv.postprocess import NMS_THRESHOLD, finish, select_decoded
-from sqdet_cv.preprocess import images_to_blob
 from sqdet_cv.spec import ModelSpec
 from train.checkpoint import net_from_checkpoint
 from train.data.loader import read_image
 from train.data.source import open_dataset
 from train.data.voc import VocSample
-from train.evaluation import EVAL_SCORE_THRESHOLD, class_results, mean_ap
-from train.matching import HIT_IOU, match_photo, rank
-from train.models.squeezedet import SqueezeDet
+from train.detectors import TorchDetector
+from train.evaluation import EVAL_SCORE_THRESHOLD, class_aps, mean_ap
+from train.matching import HIT_IOU
 
 FOUND_IOU = 0.4  # from here on an anchor is about an object
 
@@ -62,18 +60,9 @@ class Said:
         return self.iou.argmax(axis=1), self.iou.max(axis=1)
 
 
-@torch.no_grad()
-def listen(net: SqueezeDet, spec: ModelSpec, sample: VocSample) -> Said:
+def listen(detector: TorchDetector, sample: VocSample) -> Said:
     image = read_image(sample.image_path)
-    raw = net.split(net(torch.from_numpy(images_to_blob([image], spec))))
-    return compare(
-        sample,
-        spec,
-        image.shape[1::-1],
-        raw.deltas[0].numpy(),
-        raw.class_logits[0].softmax(dim=1).numpy(),
-        raw.confidence_logits[0].sigmoid().numpy(),
-    )
+    return compare(sample, detector.spec, image.shape[1::-1], *detector.tensors(image))
 
 
 def compare(
@@ -139,15 +128,14 @@ ORACLES: dict[str, Callable[[Said], Outputs]] = {
 
 def detections(outputs: Outputs, spec: ModelSpec, image_wh: tuple[int, int]) -> Detections:
     boxes_xyxy, class_scores, confidence = outputs
-    seen = confidence > EVAL_SCORE_THRESHOLD
-    candidates = select_decoded(boxes_xyxy[seen], class_scores[seen] * confidence[seen, None], EVAL_SCORE_THRESHOLD)
+    candidates = select_decoded(boxes_xyxy, class_scores * confidence[:, None], EVAL_SCORE_THRESHOLD)
     return finish(*candidates, spec, image_wh, NMS_THRESHOLD)
 
 
 def ap_with(oracle: Callable[[Said], Outputs], all_said: Sequence[Said], spec: ModelSpec) -> float:
     """mAP in [0, 1]."""
-    photos = [match_photo(detections(oracle(said), spec, said.image_wh), said.sample) for said in all_said]
-    return mean_ap(class_results([rank(photos, class_id) for class_id in range(len(spec.labels))], spec.labels))
+    found = [detections(oracle(said), spec, said.image_wh) for said in all_said]
+    return mean_ap(class_aps(found, [said.sample for said in all_said], spec.labels))
 
 
 def naming(all_said: Sequence[Said], classes: int) -> np.ndarray:
@@ -189,11 +177,11 @@ def main() -> None:
     parser.add_argument("--photos", type=int, default=None, metavar="N")
     args = parser.parse_args()
     net, spec = net_from_checkpoint(args.checkpoint)
-    net.eval()
+    detector = TorchDetector(net, spec)
     samples = open_dataset(args.data, args.lists.split(","), spec.labels, args.annotations)
     if args.photos:
         samples = samples[:: max(1, len(samples) // args.photos)]
-    all_said = [listen(net, spec, sample) for sample in tqdm(samples, unit="photo")]
+    all_said = [listen(detector, sample) for sample in tqdm(samples, unit="photo")]
     print(f"{args.checkpoint}, {args.lists}, {len(samples)} photos, {spec.input_wh[0]} px\n\n| | mAP |\n|---|---|")
     for name, oracle in ORACLES.items():
         print(f"| {name} | {100 * ap_with(oracle, all_said, spec):.1f} |", flush=True)

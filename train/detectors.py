@@ -34,12 +34,16 @@ class TorchDetector:
         self.device = next(net.parameters()).device
 
     @torch.no_grad()
-    def __call__(self, image_bgr: np.ndarray) -> Detections:
+    def tensors(self, image_bgr: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """What the net says of each anchor: deltas (A, 4), class scores (A, C) and confidence (A,), float32."""
         blob = torch.from_numpy(images_to_blob([image_bgr], self.spec)).to(self.device)
         raw = self.net.split(self.net(blob))
         tensors = (raw.deltas[0], raw.class_logits[0].softmax(dim=1), raw.confidence_logits[0].sigmoid())
         deltas, class_scores, confidence = (tensor.cpu().numpy() for tensor in tensors)
-        candidates = select_convdet(deltas, class_scores, confidence, self.spec, self.score_threshold)
+        return deltas, class_scores, confidence
+
+    def __call__(self, image_bgr: np.ndarray) -> Detections:
+        candidates = select_convdet(*self.tensors(image_bgr), self.spec, self.score_threshold)
         return finish(*candidates, self.spec, image_bgr.shape[1::-1], self.nms_threshold)
 
 

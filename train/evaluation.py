@@ -63,7 +63,11 @@ def evaluate(
     detector: AnyDetector, samples: Sequence[VocSample], labels: Sequence[str], progress: bool = False
 ) -> list[ClassResult]:
     """VOC's AP of each class. A class counts only the photos that are labelled for it."""
-    found = detect_all(detector, samples, progress)
+    return class_aps(detect_all(detector, samples, progress), samples, labels)
+
+
+def class_aps(found: Sequence[Detections], samples: Sequence[VocSample], labels: Sequence[str]) -> list[ClassResult]:
+    """VOC's AP of each class from the detections of each photo, as `evaluate`."""
     photos = [match_photo(*pair) for pair in zip(found, samples)]
     return class_results([rank(photos, class_id) for class_id in range(len(labels))], labels)
 
