@@ -18,9 +18,16 @@ from . import darknet
 from .checkpoint import net_from_checkpoint
 from .darknet import DarknetDetector
 from .errors import TrainError
+from .fusion import FusedDetector
 from .models.squeezedet import SqueezeDet
 
 AnyDetector = Callable[[np.ndarray], Detections]
+
+MODEL_HELP = (
+    "a checkpoint (.pt), an .onnx, .caffemodel or .sqdet, or a Darknet .cfg; or several, comma-separated, whose boxes "
+    "are fused"
+)
+MIRROR_HELP = "fuse also what is found in the mirror image"
 
 
 class TorchDetector:
@@ -72,3 +79,11 @@ def open_detector(
     if detector.spec.labels != tuple(labels):
         raise TrainError(f"{path}: its labels are {', '.join(detector.spec.labels)}; expected {', '.join(labels)}")
     return detector
+
+
+def open_together(
+    paths: str, labels: Sequence[str], score_threshold: float, nms_threshold: float | None = None, mirror: bool = False
+) -> AnyDetector:
+    """The detector of one path, or of several, comma-separated, fused; as `open_detector` and `FusedDetector`."""
+    detectors = [open_detector(path, labels, score_threshold, nms_threshold) for path in paths.split(",")]
+    return FusedDetector(detectors, mirror) if mirror or len(detectors) > 1 else detectors[0]

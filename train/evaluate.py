@@ -17,7 +17,7 @@ from .coco_ap import SIZES, check_pycocotools
 from .curves import plot_calibration
 from .data.source import HELP as DATA_HELP
 from .data.source import open_dataset
-from .detectors import open_detector
+from .detectors import MIRROR_HELP, MODEL_HELP, open_together
 from .error_split import COLUMNS
 from .errors import TrainError
 from .evaluation import EVAL_SCORE_THRESHOLD, ClassResult, Evaluation, detect_all, evaluate_fully, mean_ap
@@ -55,7 +55,8 @@ def overview(evaluation: Evaluation) -> str:
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("model", help="a checkpoint (.pt), an .onnx, .caffemodel or .sqdet, or a Darknet .cfg")
+    parser.add_argument("model", help=MODEL_HELP)
+    parser.add_argument("--mirror", action="store_true", help=MIRROR_HELP)
     parser.add_argument("--data", required=True, help=DATA_HELP)
     parser.add_argument("--lists", default="val", help="comma-separated lists of photos (default: val)")
     parser.add_argument(
@@ -100,12 +101,12 @@ def run(args: argparse.Namespace) -> None:
         if Path(args.calibration).suffix != ".png":
             raise TrainError(f"--calibration {args.calibration}: expected a .png file")
     samples = open_dataset(args.data, args.lists.split(","), labels)
-    detector = open_detector(args.model, labels, EVAL_SCORE_THRESHOLD, args.nms)
+    detector = open_together(args.model, labels, EVAL_SCORE_THRESHOLD, args.nms, args.mirror)
     found = detect_all(detector, samples, progress=True)
     evaluation = evaluate_fully(found, samples, labels, args.score)
     print(table(evaluation.classes, groups))
     print(overview(evaluation))
-    model = Path(args.model).name
+    model = ", ".join(Path(path).name for path in args.model.split(","))
     if args.json:
         values = {"model": model, "lists": args.lists} | _values(evaluation)
         write_text_atomically(args.json, json.dumps(_without_nan(values), indent=1, allow_nan=False) + "\n")

@@ -1,25 +1,33 @@
-"""`python -m train label`: fill the classes a photo is not labelled for with a teacher's detections."""
+"""`python -m train label`: fill the classes a photo is not labelled for with the detections of one or more teachers."""
 
 from __future__ import annotations
 
 import argparse
 import xml.etree.ElementTree as ET
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 from tqdm import tqdm
 
 from sqdet_cv.boxes import iou_matrix
+from sqdet_cv.detections import Detections
 from sqdet_cv.files import write_bytes_atomically
 
 from .data.loader import read_image
 from .data.sample import VocSample
 from .data.source import HELP as DATA_HELP
 from .data.source import check_stems, open_dataset
-from .detectors import open_detector
+from .detectors import MIRROR_HELP, MODEL_HELP, open_together
 from .errors import TrainError
 from .labels import HELP, parse_labels
+
+# Teachers say all that they think likelier than this: a weak box of one may confirm that of another, and what else an
+# object could be is what --probabilities is about.
+TEACHER_THRESHOLD = 0.02
+LEAST_SHARE = 0.005  # smaller probabilities are not written
 
 
 @dataclass(frozen=True)
@@ -31,7 +39,7 @@ class LabelConfig:
     same_iou: float = 0.5  # overlap with a known box of the class from which it is that object again
 
 
-def complete(sample: VocSample, labels: tuple[str, ...], found: object, config: LabelConfig) -> list[tuple]:
+def complete(sample: VocSample, labels: tuple[str, ...], found: Detections, config: LabelConfig) -> list[tuple]:
     """The teacher's boxes that go beside the known ones: (label, box_xyxy, score, difficult)."""
     added = []
     for detection in found:
@@ -49,8 +57,33 @@ def complete(sample: VocSample, labels: tuple[str, ...], found: object, config: 
     return added
 
 
-def write_annotation(path: Path, sample: VocSample, labels: tuple[str, ...], added: list[tuple], teacher: str) -> None:
-    """VOC XML with the known boxes and the teacher's; all classes count as labelled."""
+def probabilities(box_xyxy: tuple, found: Detections, labels: tuple[str, ...], config: LabelConfig) -> dict[str, float]:
+    """What the teacher takes the object in a box for: of each class the best score of its detections that overlap the
+    box by more than `same_iou`, divided by their sum. {}: it does not see the object, all scores are below `doubt`."""
+    if not len(found):
+        return {}
+    near = iou_matrix(np.float32([box_xyxy]), found.boxes_xyxy)[0] > config.same_iou
+    best = np.zeros(len(labels))
+    np.maximum.at(best, found.class_ids[near], found.scores[near])
+    if best.max() < config.doubt:
+        return {}
+    shares = best / best.sum()
+    return {label: float(share) for label, share in zip(labels, shares) if share >= LEAST_SHARE}
+
+
+def write_annotation(
+    path: Path,
+    sample: VocSample,
+    labels: tuple[str, ...],
+    added: list[tuple],
+    teacher: str,
+    shares: Callable[[tuple], dict[str, float]] | None = None,
+) -> None:
+    """VOC XML with the known boxes and the teacher's; all classes count as labelled.
+
+    Args:
+        shares: a box to what the teacher takes the object in it for (`probabilities`), which is written beside it.
+    """
     root = ET.Element("annotation")
     ET.SubElement(root, "filename").text = sample.image_path.name
     source = ET.SubElement(root, "source")
@@ -60,7 +93,8 @@ def write_annotation(path: Path, sample: VocSample, labels: tuple[str, ...], add
         (labels[class_id], box, float(weight), bool(ignore))
         for class_id, box, weight, ignore in zip(sample.class_ids, sample.boxes_xyxy, sample.weights, sample.ignore)
     ]
-    for name, (x1, y1, x2, y2), score, difficult in known + added:
+    for name, box, score, difficult in known + added:
+        x1, y1, x2, y2 = box
         item = ET.SubElement(root, "object")
         ET.SubElement(item, "name").text = name
         ET.SubElement(item, "difficult").text = str(int(difficult))
@@ -69,6 +103,8 @@ def write_annotation(path: Path, sample: VocSample, labels: tuple[str, ...], add
         corners = ET.SubElement(item, "bndbox")
         for key, value in (("xmin", x1 + 1), ("ymin", y1 + 1), ("xmax", x2), ("ymax", y2)):
             ET.SubElement(corners, key).text = f"{value:.1f}"
+        for label, share in shares(box).items() if shares else ():
+            ET.SubElement(item, "probability", {"name": label}).text = f"{share:.4f}"
     ET.indent(root)
     write_bytes_atomically(path, ET.tostring(root, encoding="utf-8"))
 
@@ -76,7 +112,13 @@ def write_annotation(path: Path, sample: VocSample, labels: tuple[str, ...], add
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--data", required=True, help=DATA_HELP)
     parser.add_argument("--lists", required=True, help="comma-separated lists of photos to complete")
-    parser.add_argument("--teacher", required=True, help="a checkpoint, an exported .onnx, or a Darknet .cfg")
+    parser.add_argument("--teacher", required=True, help=MODEL_HELP)
+    parser.add_argument("--mirror", action="store_true", help=MIRROR_HELP)
+    parser.add_argument(
+        "--probabilities",
+        action="store_true",
+        help="write for each object, those that people labelled too, how likely the teacher takes it for which class",
+    )
     parser.add_argument("--out", required=True, help="folder for the completed XML files")
     parser.add_argument("--labels", default="", help=HELP)
     parser.add_argument("--threshold", type=float, default=LabelConfig.threshold, help="score that makes an object")
@@ -90,13 +132,14 @@ def run(args: argparse.Namespace) -> None:
     labels = parse_labels(args.labels)
     samples = open_dataset(args.data, args.lists.split(","), labels)
     check_stems(samples, Path(args.out))
-    teacher = open_detector(args.teacher, labels, score_threshold=args.doubt)
+    teacher = open_together(args.teacher, labels, min(TEACHER_THRESHOLD, args.doubt), mirror=args.mirror)
+    names = ", ".join(Path(path).name for path in args.teacher.split(","))
     objects = with_objects = 0
     for sample in tqdm(samples, unit="photo"):
-        added = complete(sample, labels, teacher(read_image(sample.image_path)), config)
-        write_annotation(
-            Path(args.out) / f"{sample.image_path.stem}.xml", sample, labels, added, Path(args.teacher).name
-        )
+        found = teacher(read_image(sample.image_path))
+        added = complete(sample, labels, found, config)
+        shares = partial(probabilities, found=found, labels=labels, config=config) if args.probabilities else None
+        write_annotation(Path(args.out) / f"{sample.image_path.stem}.xml", sample, labels, added, names, shares)
         certain = sum(not difficult for *_, difficult in added)
         objects += certain
         with_objects += certain > 0

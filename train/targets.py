@@ -26,6 +26,7 @@ class Targets:
         boxes_xyxy: (A, 4) float32, the object's box in input pixels where positive, else 0.
         deltas: (A, 4) float32, that box encoded; else 0.
         class_ids: (A,) int64, else 0.
+        class_probabilities: (A, C) float32, of the object where positive, else 0.
         positive_weight: (A,) float32: where the anchor is responsible for an object, its weight; less where more than
             MOST_WEIGHT anchors are; else 0.
         negative: (A,) bool: the anchor should say "nothing here". Anchors neither positive nor negative are ignored.
@@ -35,13 +36,19 @@ class Targets:
     boxes_xyxy: np.ndarray
     deltas: np.ndarray
     class_ids: np.ndarray
+    class_probabilities: np.ndarray
     positive_weight: np.ndarray
     negative: np.ndarray
     near_ignored: np.ndarray
 
 
 def assign(
-    boxes_xyxy: np.ndarray, class_ids: np.ndarray, ignore: np.ndarray, weights: np.ndarray, spec: ModelSpec
+    boxes_xyxy: np.ndarray,
+    class_ids: np.ndarray,
+    ignore: np.ndarray,
+    weights: np.ndarray,
+    class_probabilities: np.ndarray,
+    spec: ModelSpec,
 ) -> Targets:
     """Positives: anchors with IoU above POSITIVE_IOU with an object, the BEST_FEW of each object if above FEW_IOU, and
     for each object the best anchor that no other object has taken (the paper's unique assignment; when no anchor
@@ -50,6 +57,7 @@ def assign(
 
     Args:
         boxes_xyxy: (n, 4) in input pixels, of positive area; class_ids, ignore, weights: (n,), as in VocSample.
+        class_probabilities: (n, C), as there.
     """
     count = spec.num_anchors
     owner = np.full(count, -1)
@@ -74,6 +82,7 @@ def assign(
         np.zeros((count, 4), np.float32),
         np.zeros((count, 4), np.float32),
         np.zeros(count, np.int64),
+        np.zeros((count, spec.num_classes), np.float32),
         np.zeros(count, np.float32),
         negative & (owner < 0),
         near_ignored,
@@ -81,6 +90,7 @@ def assign(
     targets.boxes_xyxy[positive] = boxes_xyxy[objects]
     targets.deltas[positive] = encode_boxes(boxes_xyxy[objects], spec, positive)
     targets.class_ids[positive] = class_ids[objects]
+    targets.class_probabilities[positive] = class_probabilities[objects]
     anchors_of = np.bincount(objects, minlength=len(weights))[objects]
     targets.positive_weight[positive] = weights[objects] * np.minimum(MOST_WEIGHT / anchors_of, 1)
     return targets

@@ -45,8 +45,9 @@ def make_batch(
             rng.integers(0, spec.num_classes, count),
             rng.random(count) < ignored,
             rng.uniform(0.3, 1, count).astype(np.float32),
+            rng.dirichlet(np.ones(spec.num_classes), count).astype(np.float32),
         )
-        targets = assign(view.boxes_xyxy, view.class_ids, view.ignore, view.weights, spec)
+        targets = assign(view.boxes_xyxy, view.class_ids, view.ignore, view.weights, view.class_probabilities, spec)
         stacked = {"images": view.image_bgr, "labelled": labelled[photo]} | vars(targets)
         rows.append((stacked, real_objects(view, spec)))
     return to_dtype(collate(rows), torch.float64)

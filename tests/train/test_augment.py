@@ -25,7 +25,12 @@ def make_view(boxes: list[tuple[int, int, int, int]], size_wh: tuple[int, int] =
         image[y1:y2, x1:x2] = np.eye(3, dtype=np.uint8)[channel] * 255
     n = len(boxes)
     ids, weights = np.arange(n), np.linspace(0.5, 1, n, dtype=np.float32)
-    return View(image, np.array(boxes, np.float32).reshape(-1, 4), ids, np.zeros(n, bool), weights)
+    return View(image, np.array(boxes, np.float32).reshape(-1, 4), ids, np.zeros(n, bool), weights, certain(n))
+
+
+def certain(n: int) -> np.ndarray:
+    """Class probabilities of objects of the classes 0, 1 ..., of three or, with more objects, as many."""
+    return np.eye(max(n, 3), dtype=np.float32)[:n]
 
 
 def pixel_box(image: np.ndarray, channel: int) -> np.ndarray:
@@ -69,9 +74,11 @@ def test_an_object_mostly_cut_off_is_ignored_and_one_outside_is_gone():
     # The window is the left half of the photo: x from 0 to 50.
     boxes = [(0, 0, 40, 40), (40, 50, 60, 60), (44, 70, 70, 80), (80, 0, 90, 10)]
     image = np.zeros((100, 100, 3), np.uint8)
-    view = View(image, np.float32(boxes), np.arange(4), np.array([True, False, False, False]), np.ones(4, np.float32))
+    ignore, weights = np.array([True, False, False, False]), np.ones(4, np.float32)
+    view = View(image, np.float32(boxes), np.arange(4), ignore, weights, certain(4))
     after = cut(view, (0.0, 0.0, 50.0, 100.0), (100, 100), FILL_BGR, keep_visible=0.3)
     assert after.class_ids.tolist() == [0, 1, 2]
+    assert after.class_probabilities.tolist() == certain(4)[:3].tolist()
     np.testing.assert_allclose(after.boxes_xyxy, [[0, 0, 80, 40], [80, 50, 100, 60], [88, 70, 100, 80]])
     # visible: all (was ignored before), 10 of 20 columns, 6 of 26 columns
     assert after.ignore.tolist() == [True, False, True]
@@ -189,14 +196,14 @@ def test_the_boxes_of_a_mosaic_follow_its_four_photos(seed: int):
     for channel, box in enumerate(boxes):
         view = make_view([(0, 0, 0, 0)] * channel + [box])
         keep = np.arange(channel + 1) == channel
-        views.append(
-            View(view.image_bgr, *(a[keep] for a in (view.boxes_xyxy, view.class_ids, view.ignore)), view.weights[keep])
-        )
+        objects = (view.boxes_xyxy, view.class_ids, view.ignore, view.weights, view.class_probabilities)
+        views.append(View(view.image_bgr, *(values[keep] for values in objects)))
     views.append(make_view([]))
     config = replace(NOTHING, window=0.5, window_size=(0.8, 1.4), flip=0.5)
     after = random_mosaic(views, SIZE_WH, FILL_BGR, config, np.random.default_rng(seed))
     assert after.image_bgr.shape == (64, 96, 3)
     assert after.class_ids.tolist() == [0, 1, 2]
+    assert after.class_probabilities.tolist() == np.eye(3).tolist()
     for channel, box in enumerate(after.boxes_xyxy):
         np.testing.assert_allclose(pixel_box(after.image_bgr, channel), box, atol=1)
 

@@ -10,7 +10,7 @@ from sqdet_cv.boxes import decode_deltas
 from sqdet_cv.errors import ModelFileError
 from tests.helpers import make_spec, slow_iou
 from train.checkpoint import save_checkpoint
-from train.detectors import TorchDetector, open_detector
+from train.detectors import TorchDetector, open_detector, open_together
 from train.errors import TrainError
 from train.models import NetConfig, SqueezeDet
 
@@ -75,6 +75,22 @@ def test_other_labels_are_refused(tmp_path: Path, net: SqueezeDet):
     save_checkpoint(tmp_path / "a.pt", net, SPEC, net.state_dict(), {})
     with pytest.raises(TrainError, match=r"a\.pt: its labels are bird, cat, dog, sheep, cow; expected cow, bird"):
         open_detector(tmp_path / "a.pt", ("cow", "bird"), 0.1)
+
+
+def test_several_paths_are_one_detector(tmp_path: Path, net: SqueezeDet, image: np.ndarray):
+    """The same net twice finds what it finds once; one path alone is that detector itself."""
+    save_checkpoint(tmp_path / "a.pt", net, SPEC, net.state_dict(), {})
+    path = str(tmp_path / "a.pt")
+    alone = open_together(path, SPEC.labels, 0.1)
+    assert isinstance(alone, TorchDetector)
+    once, twice = alone(image), open_together(f"{path},{path}", SPEC.labels, 0.1)(image)
+    assert len(once) > 3
+    np.testing.assert_allclose(twice.scores, once.scores, rtol=1e-5)
+    np.testing.assert_allclose(twice.boxes_xyxy, once.boxes_xyxy, rtol=1e-4, atol=1e-3)
+    mirrored = open_together(path, SPEC.labels, 0.1, mirror=True)(image)
+    assert not np.array_equal(mirrored.scores, once.scores)
+    with pytest.raises(TrainError, match=r"b\.pt: no such checkpoint"):
+        open_together(f"{path},{tmp_path / 'b.pt'}", SPEC.labels, 0.1)
 
 
 MISSING = {

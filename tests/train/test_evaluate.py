@@ -106,8 +106,8 @@ def test_the_table():
 
 
 def test_the_command_prints_and_writes(devkit: Path, monkeypatch, capsys):
-    def open_perfect(path: str, labels: tuple, score_threshold: float, nms_threshold: float):
-        assert (path, score_threshold, nms_threshold) == ("x/m.pt", 0.01, 0.5)
+    def open_perfect(path: str, labels: tuple, score_threshold: float, nms_threshold: float, mirror: bool):
+        assert (path, score_threshold, nms_threshold, mirror) == ("x/m.pt,n.cfg", 0.01, 0.5, True)
 
         def detector(image: np.ndarray) -> Detections:
             found = by_colour(image)
@@ -117,17 +117,17 @@ def test_the_command_prints_and_writes(devkit: Path, monkeypatch, capsys):
 
         return detector
 
-    monkeypatch.setattr("train.evaluate.open_detector", open_perfect)
+    monkeypatch.setattr("train.evaluate.open_together", open_perfect)
     page = devkit / "out" / "m.html"
     path = devkit / "out" / "m.json"
-    words = ["eval", "x/m.pt", "--data", str(devkit), "--nms", "0.5", "--group", "birds=bird", "--json", str(path)]
-    words += ["--report", str(page), "--calibration", str(devkit / "out" / "c.png")]
+    words = ["eval", "x/m.pt,n.cfg", "--mirror", "--data", str(devkit), "--nms", "0.5", "--group", "birds=bird"]
+    words += ["--json", str(path), "--report", str(page), "--calibration", str(devkit / "out" / "c.png")]
     assert main(words) == 0
     printed = capsys.readouterr().out
     assert "| **mean** (2 classes) | 3 | **100.0** | 100.0 |" in printed
     assert "| **birds** (1 classes) | 1 | **100.0** | 100.0 |" in printed
     values = json.loads(path.read_text(), parse_constant=lambda name: pytest.fail(f"{name} is not JSON"))
-    assert (values["model"], values["lists"], values["mean_ap"]) == ("m.pt", "val", 1.0)
+    assert (values["model"], values["lists"], values["mean_ap"]) == ("m.pt, n.cfg", "val", 1.0)
     assert page.read_text(encoding="utf-8").startswith("<!DOCTYPE html>")
     by_label = {row["label"]: row for row in values["classes"]}
     cat = {"label": "cat", "objects": 2, "ap_area": 1.0, "ap_07": 1.0, "coco_ap": pytest.approx(1.0)}

@@ -26,7 +26,7 @@ boxes = st.builds(
 def make_view(image: np.ndarray, *boxes_xyxy: tuple[float, ...]) -> View:
     n = len(boxes_xyxy)
     boxes = np.array(boxes_xyxy, np.float32).reshape(-1, 4)
-    return View(image, boxes, np.arange(n), np.zeros(n, bool), np.ones(n, np.float32))
+    return View(image, boxes, np.arange(n), np.zeros(n, bool), np.ones(n, np.float32), np.eye(n, dtype=np.float32))
 
 
 def filled(box_xyxy: tuple[int, int, int, int], ellipse: bool = False) -> np.ndarray:

@@ -10,7 +10,7 @@ from sqdet_cv.spec import VOC_LABELS
 from tests.helpers import Thing, write_list, write_photo
 from train.__main__ import main
 from train.data.voc import VocSample, load_voc, read_annotation
-from train.label import LabelConfig, complete, write_annotation
+from train.label import LabelConfig, complete, probabilities, write_annotation
 
 LABELS = ("bird", "cat", "dog")
 BIRD, CAT, DOG = 0, 1, 2
@@ -67,6 +67,40 @@ def test_what_is_written_is_read_back(tmp_path: Path):
     assert "<filename>photo.jpg</filename>" in text
 
 
+CONFIG = LabelConfig(doubt=0.25, same_iou=0.5)
+SEEN = {
+    "two classes": ([(CAT, KNOWN, 0.6), (DOG, KNOWN, 0.2)], {"cat": 0.75, "dog": 0.25}),
+    "the best of a class counts": (
+        [(CAT, KNOWN, 0.6), (CAT, (10, 10, 50, 45), 0.3), (DOG, KNOWN, 0.2)],
+        {"cat": 0.75, "dog": 0.25},
+    ),
+    "a class that it does not name": ([(DOG, KNOWN, 0.5)], {"dog": 1.0}),
+    "what overlaps by half is another object": ([(CAT, KNOWN, 0.5), (DOG, (10, 10, 50, 30), 0.9)], {"cat": 1.0}),
+    "not worth writing": ([(CAT, KNOWN, 0.9), (DOG, KNOWN, 0.004)], {"cat": 0.9 / 0.904}),
+    "as good as not seen": ([(CAT, KNOWN, 0.2), (DOG, KNOWN, 0.2)], {}),
+    "elsewhere": ([(CAT, (60, 60, 90, 90), 0.9)], {}),
+    "nothing": ([], {}),
+}
+
+
+@pytest.mark.parametrize(("rows", "expected"), SEEN.values(), ids=SEEN)
+def test_what_a_teacher_takes_an_object_for(rows: list[tuple], expected: dict[str, float]):
+    ids, boxes, scores = zip(*rows) if rows else ([], [], [])
+    found = Detections(boxes, ids, scores, [LABELS[i] for i in ids])
+    said = probabilities(KNOWN, found, LABELS, CONFIG)
+    assert said.keys() == expected.keys()
+    assert said == {name: pytest.approx(share, rel=1e-5) for name, share in expected.items()}
+
+
+def test_probabilities_are_read_back(tmp_path: Path):
+    shares = {KNOWN: {"cat": 0.7, "dog": 0.3}, (0.0, 0.0, 9.0, 9.0): {}}
+    added = [("bird", (0.0, 0.0, 9.0, 9.0), 0.5, False)]
+    path = tmp_path / "photo.xml"
+    write_annotation(path, make_sample(), LABELS, added, "t", lambda box: shares[tuple(box)])
+    sample = read_annotation(path, Path("photo.jpg"), LABELS)
+    np.testing.assert_allclose(sample.class_probabilities, [[0, 0.7, 0.3], [1, 0, 0]], atol=1e-6)
+
+
 @pytest.fixture
 def devkit(tmp_path: Path) -> Path:
     write_photo(tmp_path, "a", [Thing("dog", (5, 5, 40, 40))], labelled="dog")
@@ -79,15 +113,15 @@ def test_the_command_completes_a_data_set(devkit: Path, monkeypatch, capsys):
     """A teacher that sees a sheep leaning out of every photo: it is added where sheep are not labelled."""
     seen = []
 
-    def open_teacher(path: str, labels: tuple, score_threshold: float):
-        seen.append((path, score_threshold))
+    def open_teacher(path: str, labels: tuple, score_threshold: float, mirror: bool):
+        seen.append((path, score_threshold, mirror))
         sheep = labels.index("sheep")
         return lambda image: Detections([(60, 20, 96, 72), (96, 0, 96, 9)], [sheep] * 2, [0.9, 0.8], ["sheep"] * 2)
 
-    monkeypatch.setattr("train.label.open_detector", open_teacher)
+    monkeypatch.setattr("train.label.open_together", open_teacher)
     words = ["label", "--data", str(devkit), "--lists", "train", "--teacher", "x/t.cfg", "--out", str(devkit / "out")]
     assert main([*words, "--doubt", "0.2"]) == 0
-    assert seen == [("x/t.cfg", 0.2)]
+    assert seen == [("x/t.cfg", 0.02, False)]
     assert "1 boxes of the teacher in 1 of 2 photos" in capsys.readouterr().out
     a, b = load_voc(devkit, ["train"], VOC_LABELS, devkit / "out")
     assert [VOC_LABELS[i] for i in a.class_ids] == ["dog", "sheep"]

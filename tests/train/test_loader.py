@@ -76,7 +76,7 @@ def test_a_batch_is_the_samples_stacked_in_order(samples: list[VocSample]):
         sample = samples[index]
         height, width = cv2.imread(str(sample.image_path)).shape[:2]
         boxes = sample.boxes_xyxy * np.float32([64 / width, 48 / height] * 2)
-        targets = assign(boxes, sample.class_ids, sample.ignore, sample.weights, SPEC)
+        targets = assign(boxes, sample.class_ids, sample.ignore, sample.weights, sample.class_probabilities, SPEC)
         for name, value in vars(targets).items():
             np.testing.assert_allclose(getattr(batch, name)[row].numpy(), value, rtol=1e-5, atol=1e-5)
         assert batch.labelled[row].tolist() == sample.labelled.tolist()

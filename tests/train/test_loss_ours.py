@@ -22,6 +22,7 @@ SETTINGS = {
     "confidence_negative": 0.75,
     "classes": 1.5,
     "smoothing": 0.1,
+    "teacher": 0.3,
     "box_beta": 0.2,
 }
 
@@ -43,8 +44,11 @@ def _slow_loss(raw: RawOutput, batch: Batch, config: OursConfig, spec: ModelSpec
                     sums["box"] += weight * (error**2 / (2 * beta) if error < beta else error - beta / 2)
                 iou = slow_iou(boxes[i], batch.boxes_xyxy[n, i].numpy())
                 sums["conf_pos"] -= weight * (iou * math.log(p) + (1 - iou) * math.log(1 - p))
-                target = np.full(classes, config.smoothing / classes)
-                target[batch.class_ids[n, i]] += 1 - config.smoothing
+                sure = (1 - config.smoothing) * (1 - config.teacher)
+                target = config.smoothing / classes + batch.class_probabilities[n, i].numpy() * (
+                    (1 - config.smoothing) * config.teacher
+                )
+                target[batch.class_ids[n, i]] += sure
                 sums["class"] -= weight * (target * np.log(q)).sum()
             if batch.negative[n, i]:
                 here = p * q[labelled].sum()
@@ -129,7 +133,7 @@ def test_a_perfect_answer_costs_little_and_every_mistake_costs_more():
     positive = batch.positive_weight > 0
     confidence = torch.where(positive, 12.0, -12.0).double()
     logits = torch.nn.functional.one_hot(batch.class_ids, SPEC.num_classes).double() * 20
-    loss = make_loss("ours", smoothing=0.0)
+    loss = make_loss("ours", smoothing=0.0, teacher=0.0)
 
     def total(**values: torch.Tensor) -> float:
         return sum(loss(RawOutput(**values), batch).values()).item()

@@ -25,7 +25,9 @@ def test_a_sheet_holds_its_pictures_in_rows():
 def test_ignored_boxes_are_grey_and_the_others_of_their_class():
     boxes = np.float32([[10, 10, 50, 50], [60, 20, 90, 60]])
     image = np.zeros((100, 100, 3), np.uint8)
-    view = View(image, boxes, np.array([1, 0]), np.array([True, False]), np.float32([1, 0.5]))
+    view = View(
+        image, boxes, np.array([1, 0]), np.array([True, False]), np.float32([1, 0.5]), np.float32([[0, 1], [1, 0]])
+    )
     drawn = draw_view(view, ("cat", "dog"))
     assert tuple(drawn[30, 10]) == GREY_BGR
     assert tuple(drawn[40, 60]) == class_color(0)

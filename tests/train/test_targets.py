@@ -23,6 +23,7 @@ def _assign(boxes: object, *, ids=None, ignore=None, weights=None, spec: ModelSp
         np.arange(n) if ids is None else np.asarray(ids),
         np.zeros(n, bool) if ignore is None else np.asarray(ignore),
         np.ones(n, np.float32) if weights is None else np.asarray(weights, np.float32),
+        np.zeros((n, spec.num_classes), np.float32),
         spec,
     )
 
@@ -60,7 +61,8 @@ def test_targets_are_the_rule_written_out(changes: dict, seed: int, count: int):
     rng = np.random.default_rng(seed)
     boxes, ids = random_boxes(rng, count, spec.input_wh, smallest=3), rng.integers(0, 5, count)
     ignore, weights = rng.random(count) < 0.25, rng.uniform(0.1, 1, count).astype(np.float32)
-    targets = assign(boxes, ids, ignore, weights, spec)
+    probabilities = rng.uniform(0.1, 1, (count, spec.num_classes)).astype(np.float32)
+    targets = assign(boxes, ids, ignore, weights, probabilities, spec)
     owners, negative = _slow_owners(boxes, ignore, spec)
     assert targets.negative.tolist() == negative
     decoded = decode_deltas(targets.deltas, spec)
@@ -68,11 +70,13 @@ def test_targets_are_the_rule_written_out(changes: dict, seed: int, count: int):
         if owner < 0:
             assert targets.positive_weight[i] == targets.class_ids[i] == 0
             assert not targets.deltas[i].any()
+            assert not targets.class_probabilities[i].any()
         else:
             assert targets.class_ids[i] == ids[owner]
             expected_weight = weights[owner] * min(1, 8 / owners.count(owner))
             assert targets.positive_weight[i] == pytest.approx(expected_weight, rel=1e-6)
             np.testing.assert_array_equal(targets.boxes_xyxy[i], boxes[owner])
+            np.testing.assert_array_equal(targets.class_probabilities[i], probabilities[owner])
             np.testing.assert_allclose(decoded[i], boxes[owner], atol=1e-3)
 
 
@@ -101,6 +105,7 @@ def test_no_object_makes_every_anchor_a_negative():
         "boxes_xyxy": ("float32", (105, 4)),
         "deltas": ("float32", (105, 4)),
         "class_ids": ("int64", (105,)),
+        "class_probabilities": ("float32", (105, SPEC.num_classes)),
         "positive_weight": ("float32", (105,)),
         "negative": ("bool", (105,)),
         "near_ignored": ("bool", (105,)),

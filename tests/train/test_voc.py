@@ -34,6 +34,41 @@ def test_what_a_photo_says_is_read(devkit: Path):
     assert {array.dtype.name for array in (a.boxes_xyxy, c.boxes_xyxy, a.weights)} == {"float32"}
 
 
+def _probabilities(tmp_path: Path, elements: str) -> list[list[float]]:
+    """Of a cat with these elements, and of a dog without any."""
+    corners = "<bndbox><xmin>1</xmin><ymin>1</ymin><xmax>9</xmax><ymax>9</ymax></bndbox>"
+    objects = f"<object><name>cat</name>{corners}{elements}</object><object><name>dog</name>{corners}</object>"
+    path = tmp_path / "x.xml"
+    path.write_text(f"<annotation>{objects}</annotation>")
+    return read_annotation(path, Path("x.jpg"), LABELS).class_probabilities.tolist()
+
+
+PROBABILITIES = {
+    "none said": ("", [0, 1, 0]),
+    "two classes": (
+        '<probability name="dog">0.25</probability><probability name="cat">0.75</probability>',
+        [0, 0.75, 0.25],
+    ),
+    "not all are asked for": (
+        '<probability name="cat">0.25</probability><probability name="cow">0.5</probability>'
+        '<probability name="bird">0.25</probability>',
+        [0.5, 0.5, 0],
+    ),
+    "none is asked for": ('<probability name="cow">1</probability>', [0, 1, 0]),
+}
+
+
+@pytest.mark.parametrize(("elements", "expected"), PROBABILITIES.values(), ids=PROBABILITIES)
+def test_a_teachers_probabilities_are_read(tmp_path: Path, elements: str, expected: list[float]):
+    assert _probabilities(tmp_path, elements) == [expected, [0, 0, 1]]
+
+
+@pytest.mark.parametrize("text", ["1.5", "-0.1", "nan", "much", ""])
+def test_a_probability_that_is_none_is_refused(tmp_path: Path, text: str):
+    with pytest.raises(TrainError, match=f"x.xml: a probability of 'cat' .*{text}.*; expected a number of 0 to 1"):
+        _probabilities(tmp_path, f'<probability name="cat">{text}</probability>')
+
+
 LABELLED = {
     "commas": ("dog, bird", [True, False, True]),
     "semicolons": ("dog;bird;", [True, False, True]),

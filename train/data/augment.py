@@ -97,7 +97,7 @@ def random_mosaic(
         tiles.append(replace(tile, boxes_xyxy=tile.boxes_xyxy + np.float32([x1, y1, x1, y1])))
     objects = {
         name: np.concatenate([getattr(tile, name) for tile in tiles])
-        for name in ("boxes_xyxy", "class_ids", "ignore", "weights")
+        for name in ("boxes_xyxy", "class_ids", "ignore", "weights", "class_probabilities")
     }
     return _change_pixels(View(image_bgr, **objects), config, rng)
 

@@ -22,6 +22,7 @@ class View:
     class_ids: np.ndarray
     ignore: np.ndarray
     weights: np.ndarray
+    class_probabilities: np.ndarray
 
 
 def cut(
@@ -63,6 +64,7 @@ def cut(
         view.class_ids[seen],
         (view.ignore | (visible < keep_visible))[seen],
         view.weights[seen],
+        view.class_probabilities[seen],
     )
 
 

@@ -34,6 +34,7 @@ class Batch:
     boxes_xyxy: torch.Tensor
     deltas: torch.Tensor
     class_ids: torch.Tensor
+    class_probabilities: torch.Tensor
     positive_weight: torch.Tensor
     negative: torch.Tensor
     near_ignored: torch.Tensor
@@ -87,14 +88,17 @@ class DetectionData(Dataset):
         """What can be stacked, and the objects, whose number differs from photo to photo."""
         index, draw = key
         view, labelled = self.view(index, draw)
-        targets = assign(view.boxes_xyxy, view.class_ids, view.ignore, view.weights, self.spec)
+        targets = assign(
+            view.boxes_xyxy, view.class_ids, view.ignore, view.weights, view.class_probabilities, self.spec
+        )
         image = images_to_blob([view.image_bgr], self.spec)[0]
         return {"images": image, "labelled": labelled} | vars(targets), real_objects(view, self.spec)
 
 
 def _whole(sample: VocSample) -> View:
     image_bgr = read_image(sample.image_path)
-    return View(image_bgr, sample.boxes_xyxy, sample.class_ids, sample.ignore, sample.weights)
+    objects = (sample.boxes_xyxy, sample.class_ids, sample.ignore, sample.weights, sample.class_probabilities)
+    return View(image_bgr, *objects)
 
 
 def real_objects(view: View, spec: ModelSpec) -> dict[str, np.ndarray]:

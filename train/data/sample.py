@@ -23,6 +23,8 @@ class VocSample:
         labelled: (C,) bool: classes boxed completely in this photo. Of the others nothing is known, but
             those boxes of them that are there are right.
         size_wh: width and height of the photo in pixels, where the XML says them.
+        class_probabilities: (n, C) float32, rows of sum 1: what a teacher takes each object for (`<probability>` in the
+            XML); where none said, 1 for the object's class. None stands for that of all objects.
     """
 
     image_path: Path
@@ -32,22 +34,32 @@ class VocSample:
     weights: np.ndarray
     labelled: np.ndarray
     size_wh: tuple[int, int] | None = None
+    class_probabilities: np.ndarray | None = None
+
+    def __post_init__(self) -> None:
+        if self.class_probabilities is None:
+            object.__setattr__(
+                self, "class_probabilities", np.eye(len(self.labelled), dtype=np.float32)[self.class_ids]
+            )
 
 
 class Row(NamedTuple):
-    """One object; the fields are those of `VocSample`."""
+    """One object; the fields are those of `VocSample`; no probabilities: its class is certain."""
 
     box_xyxy: tuple[float, float, float, float]
     class_id: int
     ignore: bool = False
     weight: float = 1.0
+    class_probabilities: Sequence[float] | None = None
 
 
 def make_sample(
     image_path: Path, rows: Sequence[Row], labelled: Sequence[bool], size_wh: tuple[int, int] | None
 ) -> VocSample:
     """The arrays of a `VocSample` from its objects; there may be none."""
-    boxes, class_ids, ignore, weights = zip(*rows) if rows else ([], [], [], [])
+    boxes, class_ids, ignore, weights, probabilities = zip(*rows) if rows else ([], [], [], [], [])
+    certain = np.eye(len(labelled), dtype=np.float32)
+    said = [certain[class_id] if row is None else row for class_id, row in zip(class_ids, probabilities)]
     return VocSample(
         image_path,
         np.asarray(boxes, np.float32).reshape(-1, 4),
@@ -56,4 +68,5 @@ def make_sample(
         np.asarray(weights, np.float32),
         np.asarray(labelled, bool),
         size_wh,
+        np.asarray(said, np.float32).reshape(-1, len(labelled)),
     )

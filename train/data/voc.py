@@ -84,10 +84,29 @@ def read_annotation(xml_path: Path, image_path: Path, labels: Sequence[str]) -> 
             difficult = int(item.findtext("difficult", "0"))
         except (TypeError, ValueError):
             raise TrainError(f"{xml_path}: a {name} whose bndbox, score or difficult is not a number") from None
+        shares = _class_probabilities(item, ids, xml_path)
         if not (xmax >= xmin and ymax >= ymin and 0 < weight <= 1):
             raise TrainError(f"{xml_path}: a {name} with corners {xmin, ymin, xmax, ymax} and score {weight}")
-        rows.append(Row((xmin - 1, ymin - 1, xmax, ymax), ids[name], difficult != 0, weight))
+        rows.append(Row((xmin - 1, ymin - 1, xmax, ymax), ids[name], difficult != 0, weight, shares))
     return make_sample(image_path, rows, [label in known for label in labels], _photo_size(tree))
+
+
+def _class_probabilities(item: ET.Element, ids: dict[str, int], xml_path: Path) -> list[float] | None:
+    """What a teacher takes an object for, of sum 1; None where it did not say. Classes that are not asked for do not
+    count."""
+    shares = [0.0] * len(ids)
+    for element in item.findall("probability"):
+        try:
+            share = float(element.text or "")
+        except ValueError:
+            share = -1.0
+        if not 0 <= share <= 1:
+            name, text = element.get("name"), element.text
+            raise TrainError(f"{xml_path}: a probability of {name!r} of {text!r}; expected a number of 0 to 1")
+        if element.get("name") in ids:
+            shares[ids[element.get("name")]] = share
+    total = sum(shares)
+    return [share / total for share in shares] if total > 0 else None
 
 
 def _labelled_names(tree: ET.Element, labels: Sequence[str]) -> set[str]:

@@ -23,6 +23,7 @@ class OursConfig:
     confidence_negative: float = option(0.75, "confidence of the other anchors towards 0")
     classes: float = option(1.0, "cross-entropy over the classes")
     smoothing: float = option(0.05, "label smoothing of that cross-entropy")
+    teacher: float = option(0.5, "share of a teacher's class probabilities in its target, where the labels have them")
     box_beta: float = option(0.2, "where smooth L1 turns from square to linear, in delta units")
 
 
@@ -34,6 +35,9 @@ class OursLoss(Loss):
       sigmoid has no gradient where the answer is most wrong;
     - an easy negative counts little (focal weight p^2, arXiv 1708.02002), so that no lambda has to balance
       thousands of them against a handful of objects;
+    - where a teacher said how likely it takes an object for which class, that is part of the class target
+      (distillation, arXiv 1503.02531, without a temperature): that a dog could be a cat but not a bus says more than
+      its label;
     - everything is divided by the batch's sum of object weights, so a photo without objects is finite and counts.
 
     Classes that a photo is not labelled for are unknown there. A negative anchor then says "none of the *labelled*
@@ -80,10 +84,10 @@ class OursLoss(Loss):
 
     def loss_class(self, raw: RawOutput, batch: Batch) -> torch.Tensor:
         positive = batch.positive_weight > 0
+        label = F.one_hot(batch.class_ids[positive], self.spec.num_classes)
+        share = self.config.teacher
+        target = (1 - share) * label + share * batch.class_probabilities[positive]
         each = F.cross_entropy(
-            raw.class_logits[positive],
-            batch.class_ids[positive],
-            reduction="none",
-            label_smoothing=self.config.smoothing,
+            raw.class_logits[positive], target, reduction="none", label_smoothing=self.config.smoothing
         )
         return (each * batch.positive_weight[positive]).sum()

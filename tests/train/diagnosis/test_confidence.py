@@ -31,7 +31,7 @@ def slow_counts(net: SqueezeDet, spec, samples: list[VocSample]) -> tuple[np.nda
         with torch.no_grad():
             grid = net(torch.from_numpy(blob))[0].numpy()
         view, _ = DetectionData(samples, spec, None, 0, 0).view(i)
-        targets = assign(view.boxes_xyxy, view.class_ids, view.ignore, view.weights, spec)
+        targets = assign(view.boxes_xyxy, view.class_ids, view.ignore, view.weights, view.class_probabilities, spec)
         rows, columns = spec.grid_hw
         for row in range(rows):
             for column in range(columns):
