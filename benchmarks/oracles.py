@@ -4,8 +4,8 @@
 
 The idea is that of TIDE's oracles (arXiv 2008.08115, section 2.3), but what is put right is what the net says of every
 anchor, before the scores are cut off and non-maximum suppression: the points of a row are what a perfect branch of the
-loss would bring. The second table is how the anchor that stands best for each object names it. --photos takes every
-n-th photo, so that about N remain.
+loss would bring. The second table is how the anchor that stands best for each object names it, the third the same by
+size of object. --photos takes every n-th photo, so that about N remain.
 """
 
 from __future__ import annotations
@@ -13,12 +13,14 @@ from __future__ import annotations
 import argparse
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from tqdm import tqdm
 
 from sqdet_cv.boxes import clip_boxes, decode_deltas, iou_matrix
 from sqdet_cv.detections import Detections
+from sqdet_cv.errors import SqdetError
 from sqdet_cv.postprocess import NMS_THRESHOLD, finish, select_decoded
 from sqdet_cv.spec import ModelSpec
 from train.checkpoint import net_from_checkpoint
@@ -26,10 +28,12 @@ from train.data.loader import read_image
 from train.data.source import open_dataset
 from train.data.voc import VocSample
 from train.detectors import TorchDetector
+from train.errors import TrainError
 from train.evaluation import EVAL_SCORE_THRESHOLD, class_aps, mean_ap
 from train.matching import HIT_IOU
 
 FOUND_IOU = 0.4  # from here on an anchor is about an object
+SIZES = (0, 16, 32, 64, 96, 128, 192, 256)  # root of an object's area in input pixels, from here to the next
 
 
 @dataclass(frozen=True, eq=False)
@@ -138,19 +142,44 @@ def ap_with(oracle: Callable[[Said], Outputs], all_said: Sequence[Said], spec: M
     return mean_ap(class_aps(found, [said.sample for said in all_said], spec.labels))
 
 
-def naming(all_said: Sequence[Said], classes: int) -> np.ndarray:
-    """(C, C) counts: objects of a class (row) by the class (column) of the anchor that stands best for each.
+class Named(NamedTuple):
+    """An object, its size as in SIZES, and the class that the anchor standing best for it gives it: that of the largest
+    IoU x root of the confidence. None where that overlaps it by less than FOUND_IOU."""
 
-    That is the anchor of the largest IoU x root of the confidence; objects that it overlaps by less than FOUND_IOU are
-    left out.
-    """
-    counts = np.zeros((classes, classes), np.int64)
+    true_id: int
+    size: float
+    class_id: int | None
+
+
+def name_objects(all_said: Sequence[Said]) -> list[Named]:
+    named = []
     for said in all_said:
-        for index, true_id in enumerate(said.true_ids):
+        sizes = np.sqrt(np.prod(said.true_boxes_xyxy[:, 2:] - said.true_boxes_xyxy[:, :2], axis=1))
+        for index, (true_id, size) in enumerate(zip(said.true_ids, sizes)):
             anchor = (said.iou[:, index] * np.sqrt(said.confidence)).argmax()
-            if said.iou[anchor, index] >= FOUND_IOU:
-                counts[true_id, said.class_scores[anchor].argmax()] += 1
+            found = said.iou[anchor, index] >= FOUND_IOU
+            named.append(Named(int(true_id), float(size), int(said.class_scores[anchor].argmax()) if found else None))
+    return named
+
+
+def naming(named: Sequence[Named], classes: int) -> np.ndarray:
+    """(C, C) counts: the found objects of a class (row) by the class they are given (column)."""
+    counts = np.zeros((classes, classes), np.int64)
+    for one in named:
+        if one.class_id is not None:
+            counts[one.true_id, one.class_id] += 1
     return counts
+
+
+def size_table(named: Sequence[Named]) -> str:
+    lines = ["| size in input pixels | objects | found | of these named right |", "|---|---|---|---|"]
+    for low, high in zip(SIZES, (*SIZES[1:], np.inf)):
+        here = [one for one in named if low <= one.size < high]
+        found = [one for one in here if one.class_id is not None]
+        right = sum(one.class_id == one.true_id for one in found)
+        text = f"{low} - {high}" if high < np.inf else f"{low} and more"
+        lines.append(f"| {text} | {len(here)} | {percent(len(found), len(here))} | {percent(right, len(found))} |")
+    return "\n".join(lines)
 
 
 def naming_table(counts: np.ndarray, labels: Sequence[str]) -> str:
@@ -176,6 +205,13 @@ def main() -> None:
     parser.add_argument("--annotations", default=None)
     parser.add_argument("--photos", type=int, default=None, metavar="N")
     args = parser.parse_args()
+    try:
+        run(args)
+    except (SqdetError, TrainError) as error:
+        raise SystemExit(f"error: {error}") from None
+
+
+def run(args: argparse.Namespace) -> None:
     net, spec = net_from_checkpoint(args.checkpoint)
     detector = TorchDetector(net, spec)
     samples = open_dataset(args.data, args.lists.split(","), spec.labels, args.annotations)
@@ -185,7 +221,9 @@ def main() -> None:
     print(f"{args.checkpoint}, {args.lists}, {len(samples)} photos, {spec.input_wh[0]} px\n\n| | mAP |\n|---|---|")
     for name, oracle in ORACLES.items():
         print(f"| {name} | {100 * ap_with(oracle, all_said, spec):.1f} |", flush=True)
-    print("\n" + naming_table(naming(all_said, len(spec.labels)), spec.labels))
+    named = name_objects(all_said)
+    print("\n" + naming_table(naming(named, len(spec.labels)), spec.labels))
+    print("\n" + size_table(named))
 
 
 if __name__ == "__main__":

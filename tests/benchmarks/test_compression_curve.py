@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks import compression_curve
+from benchmarks import compression_curve, structured
 from sqdet_cv.packed import unpack
 from train.checkpoint import net_from_checkpoint
 from train.compress.prune import zero_share
@@ -52,3 +52,11 @@ def test_the_packed_bytes_are_of_a_file_that_unpacks(checkpoint: Path):
     small = compression_curve.shared(fold(net), 3)
     onnx = compression_curve.onnx_bytes(small, spec)
     assert unpack(compression_curve.pack(onnx, spec.to_json()), "x")[0] == onnx
+
+
+@pytest.mark.parametrize("program", [compression_curve, structured])
+def test_a_wrong_path_is_named_in_a_line(program, monkeypatch, tmp_path: Path):
+    words = [program.__name__, str(tmp_path / "x.pt"), f"--data={tmp_path}", f"--out={tmp_path}"]
+    monkeypatch.setattr(sys, "argv", words)
+    with pytest.raises(SystemExit, match=r"^error: .*x\.pt: no such checkpoint"):
+        program.main()

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from benchmarks import oracles
-from benchmarks.oracles import ORACLES, Said, ap_with, compare, naming
+from benchmarks.oracles import ORACLES, Said, ap_with, compare, name_objects, naming
 from sqdet_cv.boxes import decode_deltas
 from tests.helpers import make_spec
 from train.checkpoint import net_from_checkpoint
@@ -94,15 +94,28 @@ def test_a_photo_without_objects_that_count():
     empty = compare(sample, SPEC, one.image_wh, np.zeros((len(one.confidence), 4)), one.class_scores, one.confidence)
     assert not (empty.best[1].any() or empty.true_ids.size)
     assert all(np.isnan(value) for value in points(empty).values())
-    assert not naming([empty], SPEC.num_classes).any()
+    assert name_objects([empty]) == []
 
 
 def test_naming_counts_the_objects_that_an_anchor_is_about():
-    counts = naming([said(), said(class_id=CAT), said(class_id=CAT), said(16.0)], SPEC.num_classes)
+    named = name_objects([said(), said(class_id=CAT), said(class_id=CAT), said(16.0)])
+    counts = naming(named, SPEC.num_classes)
     assert counts[BIRD, BIRD] == 1 and counts[BIRD, CAT] == 2 and counts.sum() == 3
     table = oracles.naming_table(counts, SPEC.labels).splitlines()
     assert table[2] == "| bird | 3 | 33 % | cat (2) |" and table[3] == "| cat | 0 |  |  |"
     assert table[-1] == "| all | 3 | 33 % | |"
+    # 20 x 30 input pixels: size 24.5
+    assert oracles.size_table(named).splitlines()[2:5] == [
+        "| 0 - 16 | 0 |  |  |",
+        "| 16 - 32 | 4 | 75 % | 33 % |",
+        "| 32 - 64 | 0 |  |  |",
+    ]
+
+
+def test_a_wrong_path_is_named_in_a_line(monkeypatch, tmp_path: Path):
+    monkeypatch.setattr(sys, "argv", ["oracles", str(tmp_path / "x.pt"), f"--data={tmp_path}"])
+    with pytest.raises(SystemExit, match=r"^error: .*x\.pt: no such checkpoint"):
+        oracles.main()
 
 
 def test_as_it_is_is_what_eval_measures(monkeypatch, capsys, checkpoint: Path, devkit: Path):
