@@ -11,6 +11,7 @@ from pathlib import Path
 import cv2
 
 from sqdet_cv import Classification, Classifier, SqdetError
+from sqdet_cv.errors import SourceError
 from sqdet_cv.outputs import plan_outputs, write_picture
 from sqdet_cv.sources import find_sources, read_picture
 
@@ -27,27 +28,35 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--out", type=Path, metavar="DIR", help="write annotated pictures here")
     arguments = parser.parse_args(argv)
     try:
-        classify(arguments.pictures, Classifier(arguments.model), arguments.top, arguments.out)
+        failed = classify(arguments.pictures, Classifier(arguments.model), arguments.top, arguments.out)
     except (SqdetError, OSError) as error:
         print(f"classify_image: {error}", file=sys.stderr)
         return 2
-    return 0
+    return 2 if failed else 0
 
 
-def classify(pictures: list[str], classifier: Classifier, top: int, folder: Path | None) -> None:
+def classify(pictures: list[str], classifier: Classifier, top: int, folder: Path | None) -> int:
+    """Returns how many pictures could not be read."""
     sources = find_sources(pictures)
     for source in sources:
         if not source.is_still:
             raise SqdetError(f"{source}: not a picture; expected pictures, folders of them or globs")
     outputs = plan_outputs(sources, folder) if folder else [None] * len(sources)
+    failed = 0
     for source, output in zip(sources, outputs):
-        image_bgr = read_picture(source.address)
+        try:
+            image_bgr = read_picture(source.address)
+        except SourceError as error:  # one damaged picture must not cost the rest of a folder
+            print(f"classify_image: {error}", file=sys.stderr)
+            failed += 1
+            continue
         found = classifier(image_bgr, top)
         print(source)
         for one in found:
             print(f"  {one.score:.4f} {one.label}")
         if output is not None:
             write_picture(output, write_classes(image_bgr, found))
+    return failed
 
 
 def write_classes(image_bgr, found: list[Classification]):

@@ -8,6 +8,7 @@ import cv2
 import numpy as np
 
 from .detections import Detection, Detections
+from .preprocess import check_image
 
 FONT = cv2.FONT_HERSHEY_SIMPLEX
 CAPITAL_HEIGHT = 22  # pixels of a capital letter of FONT at scale 1
@@ -35,7 +36,11 @@ def draw(
 
     Returns:
         (H, W, 3) uint8.
+
+    Raises:
+        SqdetError: the picture is no such array.
     """
+    check_image(image_bgr)
     image = np.ascontiguousarray(image_bgr).copy()
     height, width = image.shape[:2]
     size = (height * width) ** 0.5  # the geometric mean is fair to panoramas

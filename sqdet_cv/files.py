@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import os
+import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,23 +13,57 @@ from pathlib import Path
 
 @contextmanager
 def atomic_path(path: str | Path) -> Iterator[Path]:
-    """Gives a temporary path beside `path` to write to; moves it to `path` if the block ends well.
+    """Gives a temporary path to write to; its file takes the place of `path` if the block ends well.
 
-    The temporary keeps the suffix, since cv2 and numpy choose a format by it.
+    The temporary lies beside `path` and keeps the suffix, since cv2 and numpy choose a format by it. Of a symbolic link
+    the file that it points to is replaced. What is no file, such as a pipe or /dev/stdout, stays and is written to.
+
+    Raises:
+        OSError: about `path`, not the temporary: a folder, or where nothing can be written. A folder is refused before
+            the block is entered.
     """
     path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.stem}-", suffix=path.suffix)
+    if path.is_dir():
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
+    with _about(path):
+        stream = _is_stream(path)
+        target = path if stream else Path(os.path.realpath(path))
+        if not stream:
+            target.parent.mkdir(parents=True, exist_ok=True)
+        folder = None if stream else target.parent
+        handle, name = tempfile.mkstemp(dir=folder, prefix=f".{path.stem}-", suffix=path.suffix)
     os.close(handle)
     temporary = Path(name)
     try:
         yield temporary
-        umask = os.umask(0)
-        os.umask(umask)
-        temporary.chmod(0o666 & ~umask)  # mkstemp makes it private
-        os.replace(temporary, path)
+        with _about(path):
+            if stream:
+                with temporary.open("rb") as source, path.open("ab") as sink:
+                    shutil.copyfileobj(source, sink)
+            else:
+                umask = os.umask(0)
+                os.umask(umask)
+                temporary.chmod(0o666 & ~umask)  # mkstemp makes it private
+                os.replace(temporary, target)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def _is_stream(path: Path) -> bool:
+    """Pipes and devices; also /dev/stdout and /dev/fd/N when a file stands behind them: others write to it too."""
+    is_device_name = os.path.abspath(path).startswith(("/dev/", "/proc/"))
+    return path.exists() and (is_device_name or not path.is_file())
+
+
+@contextmanager
+def _about(path: Path) -> Iterator[None]:
+    """An OSError in the block names `path`."""
+    try:
+        yield
+    except BrokenPipeError:
+        raise  # nothing is wrong with the path; the command line ends quietly
+    except OSError as error:
+        raise type(error)(error.errno, error.strerror, str(path)) from None
 
 
 def write_bytes_atomically(path: str | Path, data: bytes) -> None:

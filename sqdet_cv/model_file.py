@@ -43,7 +43,8 @@ def load_model(path: str | Path | None = None, spec_type: type[Spec] = ModelSpec
     if file.name.endswith(".caffemodel"):
         require_caffe_importer(name)
     if not file.is_file():
-        raise ModelFileError(f"{name}: no such model file")
+        what = "a folder, not a model file" if file.is_dir() else "no such model file"
+        raise ModelFileError(f"{name}: {what}")
     stem, suffix = os.path.splitext(file.name)
     spec_name = f"{stem}.json"
     data = file.read_bytes()

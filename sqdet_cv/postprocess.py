@@ -10,8 +10,9 @@ from .detections import Detections
 from .spec import ModelSpec
 
 # Candidates that go into suppression, best first. The paper and the 2017 class keep 64, which a crowded picture fills
-# with the boxes of a few objects.
-MAX_CANDIDATES = 400
+# with the boxes of a few objects. At a score threshold of 0.01, by which AP is measured, the best 400 of the embedded
+# model's lose 0.3 points of mAP on val, the best 1000 less than 0.1; from 0.3 on no photo has so many.
+MAX_CANDIDATES = 1000
 
 NMS_THRESHOLD = 0.4  # the paper's
 

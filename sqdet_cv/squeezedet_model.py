@@ -29,7 +29,8 @@ class SqueezeDetModel:
 
     Differences: the frame is an (H, W, 3) uint8 array; the setters return this object itself; a frame more than twice
     the network's size is averaged, not sampled; with `crop` boxes lie where the objects are (cv2 stretches them as if
-    nothing had been cropped); at most 400 candidates go into suppression.
+    nothing had been cropped); at most 1000 candidates go into suppression; of results
+    the order (here by class, within a class by confidence).
 
     Args:
         model: as for `Detector`; None: the model that came with the package.

@@ -60,7 +60,8 @@ def load_checkpoint(path: str | Path, formats: Sequence[str] = (FORMAT,)) -> dic
     try:
         values = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # torch raises pickle, zip and runtime errors alike
-        raise TrainError(f"{path}: not a checkpoint: {(str(error) or repr(error)).splitlines()[0]}") from None
+        # Not its text, which advises to load the file unsafely.
+        raise TrainError(f"{path}: not a checkpoint: {type(error).__name__} of PyTorch when reading it") from None
     if not isinstance(values, dict) or values.get("format") not in formats:
         raise TrainError(f"{path}: not a checkpoint of sqdet-cv ({' or '.join(formats)})")
     return values

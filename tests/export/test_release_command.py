@@ -29,13 +29,19 @@ def test_all_files_detect_what_the_released_one_does(tmp_path: Path):
             assert mine.box_xyxy == pytest.approx(theirs.box_xyxy, abs=0.05)
 
 
+def test_without_a_caffe_importer_the_others_are_written(tmp_path: Path, monkeypatch, capsys):
+    monkeypatch.delattr(cv2.dnn, "readNetFromCaffe", raising=False)
+    assert main(["release", str(MODEL), "--out", str(tmp_path / "voc")]) == 0
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["voc.json", "voc.onnx", "voc.sqdet"]
+    assert f"{tmp_path / 'voc'}.caffemodel: not written: OpenCV {cv2.__version__} has no" in capsys.readouterr().out
+
+
 BAD = {
     "an ending": (["x.pt", "--out", "a.onnx"], "--out a.onnx: expected a name without an ending"),
     "no file": (["/nowhere.sqdet", "--out", "a"], "/nowhere.sqdet: no such model file"),
 }
 
 
-@needs_caffe
 @pytest.mark.parametrize(("words", "message"), BAD.values(), ids=BAD)
 def test_errors_are_one_line(words: list[str], message: str, tmp_path: Path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)

@@ -95,6 +95,16 @@ def test_bad_input_is_one_line(sample, capfd, arguments: list[str], said: str):
     assert len(err.splitlines()) == 1 and said in err
 
 
+def test_a_damaged_picture_does_not_cost_the_others(sample, capsys):
+    Path("pictures").mkdir()
+    Path("pictures/a.jpg").write_bytes(b"\xff\xd8\xff\xe0 not much of a picture")
+    shutil.copy("red.png", "pictures/b.png")
+    assert sample.main(["--model", str(CLASSIFIER), "pictures", "--top", "1"]) == 2
+    out, err = capsys.readouterr()
+    assert out.endswith("red\n") and "b.png" in out
+    assert err.startswith("classify_image: pictures/a.jpg: damaged") and err.count("\n") == 1
+
+
 def test_a_model_beside_its_spec_is_enough(sample, tmp_path, capsys):
     for suffix in (".onnx", ".json"):
         shutil.copy(CLASSIFIER.with_suffix(suffix), tmp_path / f"mine{suffix}")

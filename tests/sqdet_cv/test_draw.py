@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from sqdet_cv.detections import Detections
 from sqdet_cv.draw import class_color, draw
+from sqdet_cv.errors import SqdetError
 
 
 def one(box, class_id=0, label="cat", score=0.9):
@@ -19,6 +20,12 @@ def test_gives_a_new_picture_and_keeps_the_old():
     drawn = draw(image, one((50, 60, 200, 150)))
     assert (image == 90).all()
     assert drawn.shape == image.shape and drawn.dtype == np.uint8 and (drawn != 90).any()
+
+
+@pytest.mark.parametrize("picture", [None, np.zeros((9, 9), np.uint8), np.zeros((9, 9, 3), np.uint16)])
+def test_what_is_no_picture_is_refused(picture):
+    with pytest.raises(SqdetError, match="the picture is .*, expected "):
+        draw(picture, one((1, 1, 5, 5)))
 
 
 def test_without_detections_nothing_changes():

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import errno
 import os
 import stat
 
@@ -59,3 +60,56 @@ def test_permissions_are_those_of_any_new_file(tmp_path, umask: int, mode: int):
 def test_folders_are_made_and_text_is_utf8(tmp_path):
     write_text_atomically(tmp_path / "a" / "b" / "c.txt", "grün\n")
     assert (tmp_path / "a" / "b" / "c.txt").read_bytes() == "grün\n".encode()
+
+
+def test_a_link_stays_and_its_file_is_replaced(tmp_path):
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "a.txt").write_text("old")
+    for name, points_to in (("link.txt", "data/a.txt"), ("dangling.txt", "data/new.txt")):
+        (tmp_path / name).symlink_to(points_to)
+        write_text_atomically(tmp_path / name, "new")
+        assert (tmp_path / name).is_symlink()
+        assert (tmp_path / points_to).read_text() == "new"
+    assert sorted(os.listdir(tmp_path / "data")) == ["a.txt", "new.txt"]
+
+
+def test_a_pipe_is_written_to(tmp_path):
+    path = tmp_path / "pipe.json"
+    os.mkfifo(path)
+    reader = os.open(path, os.O_RDONLY | os.O_NONBLOCK)  # so that the writer finds one
+    try:
+        write_bytes_atomically(path, b"found")
+        assert os.read(reader, 100) == b"found"
+    finally:
+        os.close(reader)
+    assert stat.S_ISFIFO(path.stat().st_mode)
+    assert os.listdir(tmp_path) == ["pipe.json"]
+
+
+def test_a_device_name_of_a_file_is_written_to(tmp_path):
+    """As `sqdet detect ... --json /dev/stdout > out.txt`: what others wrote there stays."""
+    with (tmp_path / "out.txt").open("w") as file:
+        file.write("first ")
+        file.flush()
+        write_text_atomically(f"/dev/fd/{file.fileno()}", "second")
+    assert (tmp_path / "out.txt").read_text() == "first second"
+
+
+def test_a_full_device_stays_and_is_named():
+    with pytest.raises(OSError, match="/dev/full") as caught:
+        write_bytes_atomically("/dev/full", b"x")
+    assert caught.value.errno == errno.ENOSPC
+    assert stat.S_ISCHR(os.stat("/dev/full").st_mode)
+
+
+def test_a_folder_is_refused_before_the_work(tmp_path):
+    with pytest.raises(IsADirectoryError) as caught, atomic_path(tmp_path):
+        pytest.fail("the block was entered")
+    assert caught.value.filename == str(tmp_path)
+
+
+def test_an_error_names_the_file_and_not_its_temporary(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(OSError) as caught:
+        write_bytes_atomically(tmp_path / "file" / "a.txt", b"x")
+    assert caught.value.filename == str(tmp_path / "file" / "a.txt")
