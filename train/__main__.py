@@ -6,7 +6,7 @@ import sys
 
 from sqdet_cv.errors import SqdetError
 
-from . import anchors_command, average, classify, crops, evaluate, fit, label, models_command, show_data, tune
+from . import anchors_command, classify, crops, evaluate, fit, label, models_command, show_data, tune
 from .commands import run_command
 from .compress import compress, sensitivity
 from .diagnosis import diagnose
@@ -20,7 +20,6 @@ COMMANDS = {
     "crops": (crops, "the boxes of a data set as pictures to classify"),
     "compress": (compress, "prune a detector and share its weights, with retraining"),
     "sensitivity": (sensitivity, "what it costs to prune one layer, or to let it share weights"),
-    "average": (average, "the mean of several detectors' weights"),
     "label": (label, "complete a data set's labels with a teacher"),
     "anchors": (anchors_command, "anchor shapes for a data set, and how many are worth having"),
     "show-data": (show_data, "a sheet of augmented samples with their boxes"),
