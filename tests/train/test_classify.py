@@ -35,8 +35,8 @@ from .classify_runs import (
 
 @pytest.mark.parametrize("schedule", ["cosine", "deepscale"])
 def test_colours_are_learnt_from_scratch(colour_data: Path, tmp_path: Path, capsys, schedule: str):
-    """Chance is 33 %."""
-    settings = {"epochs": 15, "batch": 6, "lr": 0.02, "ema": 0.8, "save_steps": 100, "dropout": 0.2}
+    """Chance is 33 %. After half of these epochs it depends on the machine's arithmetic whether all are right."""
+    settings = {"epochs": 30, "batch": 6, "lr": 0.02, "ema": 0.8, "save_steps": 100, "dropout": 0.2}
     settings |= {"schedule": schedule, "scale_schedule": True} if schedule != "cosine" else {}
     assert run_command(_flags(classify_words(colour_data, tmp_path / "run", **settings))) == 0
     with (tmp_path / "run" / "results.csv").open() as file:
