@@ -18,10 +18,10 @@ import copy
 import json
 from pathlib import Path
 
+from benchmarks.errors import one_line_errors
 from export.graph import trace
 from export.onnx_model import INPUT, detector_model
 from export.packed import pack
-from sqdet_cv.errors import SqdetError
 from sqdet_cv.files import atomic_path, write_text_atomically
 from sqdet_cv.spec import ModelSpec
 from train.checkpoint import net_from_checkpoint
@@ -32,7 +32,6 @@ from train.compress.sensitivity import numbers, read_scan
 from train.compress.share import share, share_counts
 from train.data.source import open_dataset
 from train.detectors import TorchDetector
-from train.errors import TrainError
 from train.evaluation import EVAL_SCORE_THRESHOLD, evaluate, mean_ap
 from train.fold import convolutions, fold
 from train.models.squeezedet import SqueezeDet
@@ -139,6 +138,7 @@ def plot(path: Path, found: dict) -> None:
         figure.savefig(temporary)
 
 
+@one_line_errors()
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("checkpoint")
@@ -155,13 +155,6 @@ def main() -> None:
     parser.add_argument("--lr", type=float, default=0.003)
     parser.add_argument("--frozen", default="", help="backbone layers that do not learn")
     args = parser.parse_args()
-    try:
-        run(args)
-    except (SqdetError, TrainError) as error:
-        raise SystemExit(f"error: {error}") from None
-
-
-def run(args: argparse.Namespace) -> None:
     sparsities = numbers(args.sparsities, float, 0, 0.999, "sparsities")
     bits = numbers(args.bits, int, 1, MAX_BITS, "bits")[::-1]
     path = Path(args.out) / "curve.json"

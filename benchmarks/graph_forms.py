@@ -28,10 +28,9 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from sqdet_cv.errors import SqdetError
+from benchmarks.errors import one_line_errors
 from sqdet_cv.model_file import read_onnx
 from sqdet_cv.spec import ModelSpec
-from train.errors import TrainError
 
 TOLERANCE = 1e-4
 BASE = "base"
@@ -203,6 +202,7 @@ def time_forms(args: argparse.Namespace) -> None:
         worker.report()
 
 
+@one_line_errors()
 def main(argv: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     commands = parser.add_subparsers(required=True)
@@ -221,10 +221,7 @@ def main(argv: list[str] | None = None) -> None:
         command.add_argument("folder", type=Path)
         command.add_argument("--threads", type=int, help="default: OpenCV's choice")
     args = parser.parse_args(argv)
-    try:
-        args.run(args)
-    except (SqdetError, TrainError) as error:
-        raise SystemExit(f"error: {error}") from None
+    args.run(args)
 
 
 if __name__ == "__main__":

@@ -18,9 +18,9 @@ from typing import NamedTuple
 import numpy as np
 from tqdm import tqdm
 
+from benchmarks.errors import one_line_errors
 from sqdet_cv.boxes import clip_boxes, decode_deltas, iou_matrix
 from sqdet_cv.detections import Detections
-from sqdet_cv.errors import SqdetError
 from sqdet_cv.postprocess import NMS_THRESHOLD, finish, select_decoded
 from sqdet_cv.spec import ModelSpec
 from train.checkpoint import net_from_checkpoint
@@ -28,7 +28,6 @@ from train.data.loader import read_image
 from train.data.source import open_dataset
 from train.data.voc import VocSample
 from train.detectors import TorchDetector
-from train.errors import TrainError
 from train.evaluation import EVAL_SCORE_THRESHOLD, class_aps, mean_ap
 from train.matching import HIT_IOU
 
@@ -197,6 +196,7 @@ def percent(part: int, whole: int) -> str:
     return f"{100 * part / whole:.0f} %" if whole else ""
 
 
+@one_line_errors()
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("checkpoint")
@@ -205,13 +205,6 @@ def main() -> None:
     parser.add_argument("--annotations", default=None)
     parser.add_argument("--photos", type=int, default=None, metavar="N")
     args = parser.parse_args()
-    try:
-        run(args)
-    except (SqdetError, TrainError) as error:
-        raise SystemExit(f"error: {error}") from None
-
-
-def run(args: argparse.Namespace) -> None:
     net, spec = net_from_checkpoint(args.checkpoint)
     detector = TorchDetector(net, spec)
     samples = open_dataset(args.data, args.lists.split(","), spec.labels, args.annotations)

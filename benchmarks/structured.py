@@ -20,10 +20,10 @@ from pathlib import Path
 
 import torch
 
+from benchmarks.errors import one_line_errors
 from benchmarks.turns import forward_pass, settings, take_turns
 from export.graph import trace
 from export.onnx_model import INPUT, detector_model
-from sqdet_cv.errors import SqdetError
 from sqdet_cv.files import atomic_path, write_text_atomically
 from train.checkpoint import load_checkpoint, net_from_checkpoint
 from train.compress.compress import SLICE_PHOTOS, Compress, first_batches, save_plain
@@ -32,7 +32,6 @@ from train.compress.refit import input_moments, refit
 from train.compress.structured import choose, filter_costs, filters, loss_changes, multiply_adds, narrow
 from train.data.source import open_dataset
 from train.detectors import TorchDetector
-from train.errors import TrainError
 from train.evaluation import EVAL_SCORE_THRESHOLD, evaluate, mean_ap
 from train.fit import FitConfig
 from train.fold import convolutions, fold
@@ -165,6 +164,7 @@ def plot(path: Path, rows: dict[str, dict]) -> None:
         figure.savefig(temporary)
 
 
+@one_line_errors()
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("checkpoint")
@@ -175,13 +175,6 @@ def main() -> None:
     parser.add_argument("--retrain", type=int, default=0, metavar="EPOCHS")
     parser.add_argument("--rounds", type=int, default=60)
     args = parser.parse_args()
-    try:
-        run(args)
-    except (SqdetError, TrainError) as error:
-        raise SystemExit(f"error: {error}") from None
-
-
-def run(args: argparse.Namespace) -> None:
     shares = [float(share) for share in args.shares.split(",") if float(share)]
     bench = Bench(args)
     bench.slice_all(shares)

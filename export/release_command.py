@@ -8,6 +8,8 @@ from types import ModuleType
 
 import cv2
 
+from sqdet_cv.caffe_file import has_caffe_importer
+
 from . import caffe_command, onnx_command, packed_command
 from .errors import ExportError
 from .options import size_wh
@@ -31,7 +33,7 @@ def run(args: argparse.Namespace) -> None:
     onnx = out.with_suffix(".onnx")
     _run(onnx_command, [*words, "--out", str(onnx)])
     _run(packed_command, [str(onnx), "--out", str(out.with_suffix(".sqdet"))])
-    if hasattr(cv2.dnn, "readNetFromCaffe"):
+    if has_caffe_importer():
         _run(caffe_command, [*words, "--out", str(out.with_suffix(".caffemodel"))])
     else:  # what cannot be run is not written
         print(

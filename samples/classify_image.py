@@ -11,7 +11,6 @@ from pathlib import Path
 import cv2
 
 from sqdet_cv import Classification, Classifier, SqdetError
-from sqdet_cv.errors import SourceError
 from sqdet_cv.outputs import plan_outputs, write_picture
 from sqdet_cv.sources import find_sources, read_picture
 
@@ -46,7 +45,7 @@ def classify(pictures: list[str], classifier: Classifier, top: int, folder: Path
     for source, output in zip(sources, outputs):
         try:
             image_bgr = read_picture(source.address)
-        except SourceError as error:  # one damaged picture must not cost the rest of a folder
+        except SqdetError as error:  # one damaged picture must not cost the rest of a folder
             print(f"classify_image: {error}", file=sys.stderr)
             failed += 1
             continue

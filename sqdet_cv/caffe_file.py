@@ -12,9 +12,13 @@ from .network_file import import_network
 LAST_LAYERS = ("slice", "softmax", "sigmoid")
 
 
+def has_caffe_importer() -> bool:
+    return hasattr(cv2.dnn, "readNetFromCaffe")
+
+
 def require_caffe_importer(who: str) -> None:
     """Raises ModelFileError on an OpenCV without the importer, and says what to do; `who` needs it."""
-    if not hasattr(cv2.dnn, "readNetFromCaffe"):
+    if not has_caffe_importer():
         raise ModelFileError(
             f"{who}: OpenCV {cv2.__version__} has no Caffe importer, 5.0 removed it; use the ONNX export of the same "
             "model (python -m export onnx), or OpenCV 4 (pip install 'opencv-contrib-python<5')"

@@ -87,3 +87,8 @@ def open_together(
     """The detector of one path, or of several, comma-separated, fused; as `open_detector` and `FusedDetector`."""
     detectors = [open_detector(path, labels, score_threshold, nms_threshold) for path in paths.split(",")]
     return FusedDetector(detectors, mirror) if mirror or len(detectors) > 1 else detectors[0]
+
+
+def file_names(paths: str) -> str:
+    """The paths that `open_together` takes without their folders, to be read: "a.cfg, b.cfg"."""
+    return ", ".join(Path(path).name for path in paths.split(","))

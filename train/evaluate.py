@@ -17,7 +17,7 @@ from .coco_ap import SIZES, check_pycocotools
 from .curves import plot_calibration
 from .data.source import HELP as DATA_HELP
 from .data.source import open_dataset
-from .detectors import MIRROR_HELP, MODEL_HELP, open_together
+from .detectors import MIRROR_HELP, MODEL_HELP, file_names, open_together
 from .error_split import COLUMNS
 from .errors import TrainError
 from .evaluation import EVAL_SCORE_THRESHOLD, ClassResult, Evaluation, detect_all, evaluate_fully, mean_ap
@@ -106,7 +106,7 @@ def run(args: argparse.Namespace) -> None:
     evaluation = evaluate_fully(found, samples, labels, args.score)
     print(table(evaluation.classes, groups))
     print(overview(evaluation))
-    model = ", ".join(Path(path).name for path in args.model.split(","))
+    model = file_names(args.model)
     if args.json:
         values = {"model": model, "lists": args.lists} | _values(evaluation)
         write_text_atomically(args.json, json.dumps(_without_nan(values), indent=1, allow_nan=False) + "\n")

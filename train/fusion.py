@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 import numpy as np
 
 from sqdet_cv.boxes import iou_matrix
 from sqdet_cv.detections import Detections
+
+from .data.geometry import mirror_boxes
 
 SAME_IOU = 0.55  # the paper's: from it on two boxes of a class are of one object
 
@@ -22,13 +25,10 @@ class FusedDetector:
         answers = [detector(image_bgr) for detector in self.detectors]
         if self.mirror:
             mirrored_bgr = np.ascontiguousarray(image_bgr[:, ::-1])
-            answers += [_mirror(detector(mirrored_bgr), image_bgr.shape[1]) for detector in self.detectors]
+            for found in [detector(mirrored_bgr) for detector in self.detectors]:
+                boxes_xyxy = mirror_boxes(found.boxes_xyxy, image_bgr.shape[1])
+                answers.append(replace(found, boxes_xyxy=boxes_xyxy))
         return fuse(answers)
-
-
-def _mirror(found: Detections, width: int) -> Detections:
-    boxes_xyxy = found.boxes_xyxy[:, [2, 1, 0, 3]] * np.float32([-1, 1, -1, 1]) + np.float32([width, 0, width, 0])
-    return Detections(boxes_xyxy, found.class_ids, found.scores, found.labels)
 
 
 def fuse(answers: Sequence[Detections], same_iou: float = SAME_IOU) -> Detections:

@@ -20,7 +20,7 @@ from .data.loader import read_image
 from .data.sample import VocSample
 from .data.source import HELP as DATA_HELP
 from .data.source import check_stems, open_dataset
-from .detectors import MIRROR_HELP, MODEL_HELP, open_together
+from .detectors import MIRROR_HELP, MODEL_HELP, file_names, open_together
 from .errors import TrainError
 from .labels import HELP, parse_labels
 
@@ -133,7 +133,7 @@ def run(args: argparse.Namespace) -> None:
     samples = open_dataset(args.data, args.lists.split(","), labels)
     check_stems(samples, Path(args.out))
     teacher = open_together(args.teacher, labels, min(TEACHER_THRESHOLD, args.doubt), mirror=args.mirror)
-    names = ", ".join(Path(path).name for path in args.teacher.split(","))
+    names = file_names(args.teacher)
     objects = with_objects = 0
     for sample in tqdm(samples, unit="photo"):
         found = teacher(read_image(sample.image_path))

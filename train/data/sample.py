@@ -38,9 +38,12 @@ class VocSample:
 
     def __post_init__(self) -> None:
         if self.class_probabilities is None:
-            object.__setattr__(
-                self, "class_probabilities", np.eye(len(self.labelled), dtype=np.float32)[self.class_ids]
-            )
+            object.__setattr__(self, "class_probabilities", certain(self.class_ids, len(self.labelled)))
+
+
+def certain(class_ids: np.ndarray, classes: int) -> np.ndarray:
+    """(n, C) float32: 1 for the class of each object."""
+    return np.eye(classes, dtype=np.float32)[class_ids]
 
 
 class Row(NamedTuple):
@@ -58,15 +61,18 @@ def make_sample(
 ) -> VocSample:
     """The arrays of a `VocSample` from its objects; there may be none."""
     boxes, class_ids, ignore, weights, probabilities = zip(*rows) if rows else ([], [], [], [], [])
-    certain = np.eye(len(labelled), dtype=np.float32)
-    said = [certain[class_id] if row is None else row for class_id, row in zip(class_ids, probabilities)]
+    class_ids = np.asarray(class_ids, np.int64)
+    class_probabilities = certain(class_ids, len(labelled))
+    for i, said in enumerate(probabilities):
+        if said is not None:
+            class_probabilities[i] = said
     return VocSample(
         image_path,
         np.asarray(boxes, np.float32).reshape(-1, 4),
-        np.asarray(class_ids, np.int64),
+        class_ids,
         np.asarray(ignore, bool),
         np.asarray(weights, np.float32),
         np.asarray(labelled, bool),
         size_wh,
-        np.asarray(said, np.float32).reshape(-1, len(labelled)),
+        class_probabilities,
     )
