@@ -16,6 +16,7 @@ from torch import nn
 from tqdm import tqdm
 
 from . import distributed
+from .allocator import keep_freed_memory
 from .bad_batch import save_bad_batch
 from .errors import NotFiniteError, TrainError
 from .loop_config import LoopConfig
@@ -119,6 +120,7 @@ class TrainingRun(ABC):
 
     def run(self) -> None:
         """Trains to the end, or until Ctrl-C, after which `resume` goes on."""
+        keep_freed_memory()
         with stop_on_interrupt() as stop, self.log:
             while self.epoch < len(self.steps) and not self.has_stalled:
                 if not self._train_epoch(stop):
