@@ -15,7 +15,9 @@ from export.onnx_model import INPUT, detector_model
 from export.packed import pack
 from train.__main__ import main
 from train.checkpoint import load_checkpoint, net_from_checkpoint, save_checkpoint
-from train.fit import Fit
+from train.compress.config import CompressConfig
+from train.data.augment import AugmentConfig
+from train.fit import Fit, FitConfig
 from train.fold import convolutions
 
 from .tiny_run import STEPS, run, words
@@ -184,6 +186,13 @@ def test_the_packed_file_is_smaller_by_the_expected_factor(reference: Path):
     assert sizes["folded"] > 10 * sizes["compressed"]
 
 
+@pytest.mark.parametrize(("mosaic", "expected"), [(-1.0, 0.25), (0.0, 0.0), (0.5, 0.5)])
+def test_mosaics_are_those_of_the_checkpoint_unless_asked_for(mosaic: float, expected: float):
+    trained = FitConfig(augment=AugmentConfig(mosaic=0.25, flip=0.1))
+    config = CompressConfig(data="d", size=64, mosaic=mosaic).fit_config(trained, "prune", 1, 0.01)
+    assert config.augment == AugmentConfig(mosaic=expected, flip=0.1)
+
+
 BAD = {
     "no data": ({"data": ""}, "compress needs --data, a data set, to retrain; or --epochs 0"),
     "data elsewhere": ({"data": "/nowhere"}, "/nowhere: no such folder"),
@@ -198,6 +207,7 @@ BAD = {
     "ramp": ({"ramp": 0}, "--ramp 0.0: expected above 0, at most 1"),
     "centroid part": ({"centroid_part": 2}, "--centroid-part 2.0: expected 0 to 1"),
     "frozen": ({"frozen": "conv9"}, "no backbone layer called 'conv9'"),
+    "mosaic": ({"mosaic": 1.5}, "--mosaic 1.5: expected 0 to 1, or -1"),
     "size": ({"size": 16}, "--size 16: expected 32 or more, or 0"),
     "tiny budget": ({"budget": 100}, "--budget 100: with 1 bit in every layer the weights take about"),
     "no scan": ({"scan": "/nowhere.json"}, "--scan /nowhere.json: not a sensitivity.json"),
