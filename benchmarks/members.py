@@ -28,10 +28,10 @@ from export.graph import trace
 from export.onnx_model import INPUT, detector_model
 from sqdet_cv.files import write_text_atomically
 from sqdet_cv.spec import ModelSpec
-from train.anchors import find_anchors
 from train.compress.structured import multiply_adds
+from train.data.sample import VocSample
 from train.errors import TrainError
-from train.fit import Fit, FitConfig, load_samples
+from train.fit import Fit, FitConfig, load_samples, new_spec
 from train.labels import parse_labels
 from train.models.fire import ConvAct, Fire
 from train.models.squeezedet import NETS, NetConfig, SqueezeDet
@@ -139,7 +139,7 @@ def options(args: argparse.Namespace, name: str) -> FitConfig:
 
 
 def build(name: str, config: FitConfig, first: ModelSpec) -> tuple[SqueezeDet, ModelSpec]:
-    """The net with the ImageNet weights, and its geometry; new layers are drawn alike for all members."""
+    """The net with random weights, drawn alike for all members, and its geometry; the anchors are those of `first`."""
     torch.manual_seed(config.seed)
     member = MEMBERS[name]
     net = member.net(member.config, first.num_shapes, first.num_classes)
@@ -147,22 +147,12 @@ def build(name: str, config: FitConfig, first: ModelSpec) -> tuple[SqueezeDet, M
     return net, first.resized(size, net.grid_hw(size))
 
 
-def first_spec(config: FitConfig) -> ModelSpec:
-    """The anchors, found once for all."""
-    labels = parse_labels(config.labels)
-    samples = load_samples(config, labels)
-    size = MEMBERS["sqdet"].size
-    shapes = find_anchors(samples, size, config.shapes, config.seed).round(2).tolist()
-    net = SqueezeDet(SQDET, config.shapes, len(labels))
-    return ModelSpec(labels, (size, size), net.grid_hw((size, size)), tuple(map(tuple, shapes)))
-
-
-def trained(name: str, config: FitConfig, first: ModelSpec) -> dict:
+def trained(name: str, config: FitConfig, first: ModelSpec, samples: list[VocSample]) -> dict:
     """A whole run; its last epoch as a row."""
     net, spec = build(name, config, first)
     initialise(net, config.init)
     begun = time.monotonic()
-    fit = Fit(config, net, spec, load_samples(config, spec.labels))
+    fit = Fit(config, net, spec, samples)
     fit.out.mkdir(parents=True, exist_ok=True)
     fit.run()
     return fit.history[-1] | {"minutes": (time.monotonic() - begun) / 60}
@@ -197,10 +187,12 @@ def main() -> None:
         raise TrainError(f"--only {unknown[0]}: there are {', '.join(MEMBERS)}")
     path = Path(args.out) / "members.json"
     rows: dict[str, dict] = json.loads(path.read_text()) if path.is_file() else {}
-    first = first_spec(options(args, "sqdet"))
+    base, labels = options(args, "sqdet"), parse_labels("")
+    samples = load_samples(base, labels)
+    first = new_spec(base, SqueezeDet(SQDET, base.shapes, len(labels)), labels, samples)
     for name in names:
         if name not in rows:
-            rows[name] = trained(name, options(args, name), first)
+            rows[name] = trained(name, options(args, name), first, samples)
             write_text_atomically(path, json.dumps(rows, indent=1) + "\n")
     found = {name: rows[name] for name in names}
     runs = {}

@@ -39,7 +39,7 @@ from .weights import initialise
 
 SETTLE_STEPS = 16  # batches that the moments of BatchNorm are taken from, when --init has none
 AS_INIT = "init"  # a --net
-OWN = -1.0  # of --dropout and --leaky-slope: as the net has it
+OWN = -1.0  # of --dropout and --leaky-slope: as the net has it; of compress's --mosaic: as the checkpoint had it
 
 
 @dataclass(frozen=True)
@@ -142,15 +142,8 @@ class Fit(TrainingRun):
         torch.manual_seed(config.seed)
         labels = parse_labels(config.labels)
         samples = load_samples(config, labels)
-        size = parse_sizes(config.sizes)[-1]
         net = SqueezeDet(config.net_config, config.shapes, len(labels))
-        spec = ModelSpec(
-            labels,
-            (size, size),
-            net.grid_hw((size, size)),
-            tuple(map(tuple, find_anchors(samples, size, config.shapes, config.seed).round(2).tolist())),
-            grid_inset=net.grid_inset,
-        )
+        spec = new_spec(config, net, labels, samples)
         begun = initialise(net, config.init) if config.init else None
         fit = cls(config, net, spec, samples)
         if begun:
@@ -248,6 +241,14 @@ class Fit(TrainingRun):
 def load_samples(config: FitConfig, labels: tuple[str, ...]) -> list[VocSample]:
     """The photos to train on."""
     return open_dataset(config.data, config.lists.split(","), labels, config.annotations or None)
+
+
+def new_spec(config: FitConfig, net: SqueezeDet, labels: tuple[str, ...], samples: list[VocSample]) -> ModelSpec:
+    """The geometry of a new net: anchors from the boxes of the photos, at the last of the input sizes."""
+    size = parse_sizes(config.sizes)[-1]
+    anchors_wh = find_anchors(samples, size, config.shapes, config.seed).round(2).tolist()
+    grid_hw = net.grid_hw((size, size))
+    return ModelSpec(labels, (size, size), grid_hw, tuple(map(tuple, anchors_wh)), grid_inset=net.grid_inset)
 
 
 def parse_sizes(text: str) -> list[int]:

@@ -9,7 +9,7 @@ from pathlib import Path
 from ..config import option, require_at_least
 from ..device import find_device
 from ..errors import TrainError
-from ..fit import FitConfig
+from ..fit import OWN, FitConfig
 from .kmeans import STARTS
 from .prune import SCOPES
 
@@ -46,7 +46,7 @@ class CompressConfig:
     centroid_part: float = option(0.25, "share of the epochs, the last ones, in which the shared weights learn")
     size: int = option(0, "input size in pixels, of the retraining and so of the result; 0: the checkpoint's")
     frozen: str = option("", "backbone layers that do not learn in the retraining, comma-separated")
-    mosaic: float = option(-1.0, "probability of four photos in one; -1: as in the training of the checkpoint")
+    mosaic: float = option(OWN, "probability of four photos in one; -1: as in the training of the checkpoint")
     batch: int = option(16, "photos a step")
     lr: float = option(0.002, "peak learning rate while pruning")
     centroid_lr: float = option(1e-4, "peak learning rate of the shared weights, whose gradients are sums")
@@ -66,7 +66,7 @@ class CompressConfig:
         for name in ("sparsity", "structured"):
             if not 0 <= getattr(self, name) < 1:
                 raise TrainError(f"--{name} {getattr(self, name)}: expected at least 0, below 1")
-        if self.mosaic != -1 and not 0 <= self.mosaic <= 1:
+        if self.mosaic != OWN and not 0 <= self.mosaic <= 1:
             raise TrainError(f"--mosaic {self.mosaic}: expected 0 to 1, or -1")
         if 0 < self.size < 32:
             raise TrainError(f"--size {self.size}: expected 32 or more, or 0")
@@ -113,7 +113,7 @@ class CompressConfig:
             init="",
             sizes=f"{self.size}:{epochs}",
             frozen=self.frozen,
-            augment=trained.augment if self.mosaic == -1 else dataclasses.replace(trained.augment, mosaic=self.mosaic),
+            augment=trained.augment if self.mosaic == OWN else dataclasses.replace(trained.augment, mosaic=self.mosaic),
             backbone_lr=1.0,
             lr=lr,
             batch=self.batch,
