@@ -1,9 +1,9 @@
-"""What it saves a training step on the CPU that freed memory is kept (train/allocator.py).
+"""What it saves a training step on the CPU that freed memory is kept (train/allocator.py), and --amp (bfloat16).
 
     python -m benchmarks.train_step [MODEL] [--batch 16] [--steps 10] [--rounds 3]
 
 Forward and backward pass of the released detector, or of MODEL, with BatchNorm again in its Fires and conv1 to fire3
-frozen, on noise. Processes with and without the change take turns; their first two steps do not count.
+frozen, on noise. Processes of each way take turns; their first two steps do not count.
 """
 
 from __future__ import annotations
@@ -26,10 +26,10 @@ from train.optim import freeze, train_mode
 
 RELEASED = Path(__file__).parent.parent / "sqdet_cv" / "models" / "sqdet_voc.sqdet"
 WARM_UP = 2
-WAYS = {"given back": False, "kept": True}
+WAYS = {"given back": (False, False), "kept": (True, False), "kept, --amp": (True, True)}  # kept, bfloat16
 
 
-def measure(model: str, batch: int, steps: int) -> tuple[float, float]:
+def measure(model: str, batch: int, steps: int, amp: bool) -> tuple[float, float]:
     """Seconds, and thousands of pages touched for the first time, of a step in this process."""
     net, spec = net_from_checkpoint(model)
     width, height = spec.input_wh
@@ -42,7 +42,9 @@ def measure(model: str, batch: int, steps: int) -> tuple[float, float]:
         if i == WARM_UP:
             begun, touched = time.perf_counter(), resource.getrusage(resource.RUSAGE_SELF).ru_minflt
         net.zero_grad(set_to_none=True)
-        net(images).square().mean().backward()
+        with torch.autocast("cpu", torch.bfloat16, enabled=amp):
+            raw = net(images)
+        raw.float().square().mean().backward()
     seconds = (time.perf_counter() - begun) / steps
     return seconds, (resource.getrusage(resource.RUSAGE_SELF).ru_minflt - touched) / steps / 1000
 
@@ -57,9 +59,10 @@ def main() -> None:
     parser.add_argument("--way", choices=WAYS, help=argparse.SUPPRESS)  # of the processes that it starts
     args = parser.parse_args()
     if args.way:
-        if WAYS[args.way]:
+        keep, amp = WAYS[args.way]
+        if keep:
             keep_freed_memory()
-        print(*measure(args.model, args.batch, args.steps))
+        print(*measure(args.model, args.batch, args.steps, amp))
         return
     net_from_checkpoint(args.model)  # for its errors
     settings = [args.model, f"--batch={args.batch}", f"--steps={args.steps}"]
@@ -70,7 +73,7 @@ def main() -> None:
             ran = subprocess.run([*command, f"--way={way}"], stdout=subprocess.PIPE, text=True, check=True)
             rows.append([float(value) for value in ran.stdout.split()])
     print(f"PyTorch {torch.__version__}, {torch.get_num_threads()} threads; medians of {args.rounds} processes each")
-    print("| memory | s a step | thousand pages touched | time |\n|---|---|---|---|")
+    print("| memory, numbers | s a step | thousand pages touched | time |\n|---|---|---|---|")
     first = np.array(found["given back"])[:, 0]
     for way, rows in found.items():
         seconds, pages = np.median(rows, axis=0)

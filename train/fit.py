@@ -39,6 +39,7 @@ from .weights import initialise
 
 SETTLE_STEPS = 16  # batches that the moments of BatchNorm are taken from, when --init has none
 AS_INIT = "init"  # a --net
+PLAIN_EPOCHS = "the last so many epochs draw no mosaics: they teach that a picture is full of objects"
 OWN = -1.0  # of --dropout and --leaky-slope: as the net has it; of compress's --mosaic: as the checkpoint had it
 
 
@@ -62,6 +63,7 @@ class FitConfig(LoopConfig):
     shapes: int = option(9, "anchor shapes per cell, found by k-means on the boxes")
     frozen: str = option("conv1,fire2,fire3", "backbone layers that do not learn, comma-separated")
     balance: float = option(0.1, "rare classes are sampled as if they were in this share of the photos; 0: off")
+    plain_epochs: int = option(0, PLAIN_EPOCHS)
     watch: int = option(PICTURES, "photos on which the activations are looked at after each epoch; 0: none")
     loss: str = option("ours", f"one of {', '.join(LOSSES)}; its own options are --NAME.*")
     ours: OursConfig = field(default_factory=OursConfig)
@@ -71,7 +73,7 @@ class FitConfig(LoopConfig):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        require_at_least(self, {"shapes": 1, "multi_scale": 0, "watch": 0})
+        require_at_least(self, {"shapes": 1, "multi_scale": 0, "watch": 0, "plain_epochs": 0})
         if self.watch > MOST_PICTURES:
             raise TrainError(f"--watch {self.watch}: expected {MOST_PICTURES} at most")
         if self.net not in (*NETS, AS_INIT):
@@ -189,10 +191,17 @@ class Fit(TrainingRun):
             for i, key in enumerate(share)
         ]
 
+    @property
+    def _augment(self) -> AugmentConfig:
+        """Of the current epoch."""
+        config = self.config
+        plain = self.epoch >= len(self.epoch_sizes) - config.plain_epochs
+        return replace(config.augment, mosaic=0.0) if plain else config.augment
+
     def _batches(self) -> Iterable[Batch]:
         config = self.config
         by_size = {
-            size: DetectionData(self.samples, spec, config.augment, config.seed, self.epoch)
+            size: DetectionData(self.samples, spec, self._augment, config.seed, self.epoch)
             for size, spec in self.specs.items()
         }
         for batch in make_loader(SizedData(by_size), self._keys(), config.batch, config.workers):

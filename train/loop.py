@@ -50,7 +50,8 @@ class TrainingRun(ABC):
         self.average = WeightAverage(self.net, config.ema)
         if not self.first:
             torch.manual_seed(config.seed + distributed.rank())  # or all would draw the same dropout
-        self.scaler = torch.amp.GradScaler("cuda", enabled=config.amp)
+        # bfloat16 reaches as far as float32, so nothing has to be scaled
+        self.scaler = torch.amp.GradScaler("cuda", enabled=config.amp and device.type == "cuda")
         self.epoch, self.step = 0, 0  # the next to do
         self.history: list[dict] = []
         self.sums: dict[str, float] = {}  # loss parts of the epoch so far
@@ -112,7 +113,7 @@ class TrainingRun(ABC):
         self.average.values = {name: value.to(self.device) for name, value in saved["ema"].items()}
         self.average.updates = saved["ema_updates"]
         self.epoch, self.step, self.history, self.sums = (saved[name] for name in ("epoch", "step", "history", "sums"))
-        if self.config.amp:
+        if self.scaler.is_enabled():
             self.scaler.load_state_dict(saved["scaler"])
         torch.set_rng_state(states[distributed.rank()])
         if self.device.type == "cuda" and "cuda_rng" in saved:
@@ -165,7 +166,8 @@ class TrainingRun(ABC):
 
     def _train_step(self, batch: Any) -> dict[str, float]:
         self.descent.set_rate(self.steps_done)
-        with torch.autocast(self.device.type, torch.float16, enabled=self.config.amp):
+        dtype = torch.float16 if self.device.type == "cuda" else torch.bfloat16
+        with torch.autocast(self.device.type, dtype, enabled=self.config.amp):
             parts = self._parts(batch)
         loss = sum(parts.values())
         if distributed.anywhere(not torch.isfinite(loss), self.device):
@@ -174,7 +176,8 @@ class TrainingRun(ABC):
         self.scaler.scale(loss).backward()
         self.scaler.unscale_(self.descent.optimizer)
         norm = torch.nn.utils.clip_grad_norm_(self.net.parameters(), self.config.clip)
-        if not self.config.amp and not torch.isfinite(norm):  # the scaler leaves such a step out, and scales less
+        # the scaler leaves such a step out, and scales less
+        if not self.scaler.is_enabled() and not torch.isfinite(norm):
             self._refuse(batch, parts, "the gradient")
         self.scaler.step(self.descent.optimizer)
         self.scaler.update()

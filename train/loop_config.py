@@ -9,6 +9,10 @@ from .device import find_device
 from .errors import TrainError
 from .schedules import SCHEDULES, STEP, find_solver, parse_epochs
 
+AMP = (
+    "compute in 16 bits where it is safe: float16 on CUDA; bfloat16 on a CPU, which is faster on one with instructions "
+    "for it only (lscpu: avx512_bf16 or amx_bf16)"
+)
 OPTIMIZERS = {"sgd": 0.01, "adamw": 0.001}  # name: the learning rate of --lr 0
 
 
@@ -36,7 +40,7 @@ class LoopConfig:
     clip: float = option(5.0, "largest norm of the gradient; inf: any")
     ema: float = option(0.999, "decay of the weight average")
     patience: int = option(0, "stop after so many epochs without a better one; 0: never")
-    amp: bool = option(False, "CUDA only: compute in float16 where it is safe")
+    amp: bool = option(False, AMP)
     tensorboard: bool = option(False, "also write RUN/tensorboard; needs the package tensorboard")
     seed: int = option(0, "of everything random")
     workers: int = option(1, "processes that load pictures; 0: none")
@@ -46,7 +50,7 @@ class LoopConfig:
     def __post_init__(self) -> None:
         least = {"batch": 1, "save_steps": 1, "workers": 0, "seed": 0, "warmup": 0, "patience": 0, "lr": 0, "clip": 0}
         require_at_least(self, least)
-        device = find_device(self.device)
+        find_device(self.device)
         if self.optimizer not in OPTIMIZERS:
             raise TrainError(f"--optimizer {self.optimizer}: there are {', '.join(OPTIMIZERS)}")
         if find_solver(self.schedule) and self.optimizer != "sgd":
@@ -57,5 +61,3 @@ class LoopConfig:
             raise TrainError("--schedule step needs --lr-epochs, the numbers of epochs after which the rate falls")
         if not 0 < self.lr_gamma <= 1:
             raise TrainError(f"--lr-gamma {self.lr_gamma}: expected above 0, at most 1")
-        if self.amp and device.type != "cuda":
-            raise TrainError("--amp: only on CUDA; a CPU is not faster in float16")

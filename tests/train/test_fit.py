@@ -11,8 +11,9 @@ from sqdet_cv.spec import VOC_LABELS
 from tests.helpers import write_devkit, write_list, write_photo
 from train.checkpoint import load_checkpoint, net_from_checkpoint
 from train.config import from_yaml
+from train.data.augment import AugmentConfig
 from train.errors import TrainError
-from train.fit import FitConfig, parse_sizes
+from train.fit import Fit, FitConfig, parse_sizes
 from train.losses import LOSSES
 
 from .fit_runs import (
@@ -61,6 +62,22 @@ def test_what_a_run_leaves_behind(fit_devkit: Path, fit_reference, capsys):
     capsys.readouterr()
     assert run_command(["eval", str(out / "best.pt"), "--data", str(fit_devkit)]) == 0
     assert "| **mean** (" in capsys.readouterr().out
+
+
+def test_the_last_plain_epochs_draw_no_mosaics(fit_devkit: Path, tmp_path: Path):
+    """Their views are those of a run without mosaics, to the last bit."""
+
+    def views(name: str, **changes: object) -> list[list[torch.Tensor]]:
+        settings = {"data": str(fit_devkit), "sizes": "64:3", "shapes": 3, "batch": BATCH, "workers": 0, "watch": 0}
+        fit, epochs = Fit.start(FitConfig(out=str(tmp_path / name), **settings, **changes)), []
+        for fit.epoch in range(3):
+            epochs.append([batch.images for batch in fit._batches()])
+        return epochs
+
+    plain = views("plain")
+    mosaics = views("mosaics", augment=AugmentConfig(mosaic=1.0), plain_epochs=2)
+    for epoch, same in enumerate((False, True, True)):
+        assert all(torch.equal(*pair) == same for pair in zip(plain[epoch], mosaics[epoch], strict=True)), epoch
 
 
 def test_frozen_layers_stay_as_they_began(fit_devkit: Path, fit_reference, tmp_path: Path):

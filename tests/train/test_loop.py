@@ -20,7 +20,7 @@ from train.losses import OursConfig, OursLoss
 from train.models.squeezedet import NETS, NetConfig, SqueezeDet
 from train.run_curves import plot_history
 
-from .fit_runs import BATCH, PHOTOS, fit_words, interrupted, run_command
+from .fit_runs import BATCH, PHOTOS, assert_same_run, fit_words, interrupted, run_command
 
 
 def rows(out: Path) -> list[dict]:
@@ -155,6 +155,7 @@ BAD = {
     "gamma": ({"schedule": "step", "lr_epochs": "3", "lr_gamma": 2}, "--lr-gamma 2.0: expected above 0, at most 1"),
     "solver of SGD": ({"schedule": "deepscale", "optimizer": "adamw"}, "--optimizer adamw: --schedule deepscale is"),
     "patience": ({"patience": -1}, "--patience -1: expected 0 or more"),
+    "plain epochs": ({"plain_epochs": -1}, "--plain-epochs -1: expected 0 or more"),
     "scale": ({"multi_scale": 1}, "--multi-scale 1.0: expected below 1"),
     "slope": ({"leaky_slope": 2}, "--leaky-slope 2.0: expected at least 0, below 1, or -1"),
 }
@@ -167,10 +168,31 @@ def test_errors_are_one_line(fit_devkit: Path, tmp_path: Path, capsys, changes: 
     assert not (tmp_path / "run").exists()
 
 
-@pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has a CUDA device")
-def test_amp_without_cuda_is_said(fit_devkit: Path, tmp_path: Path, capsys):
-    assert run_command([*fit_words(fit_devkit, tmp_path / "run"), "--amp"]) == 2
-    assert "--amp: only on CUDA" in capsys.readouterr().err
+def test_amp_on_a_cpu_computes_in_bfloat16_what_float32_would(fit_devkit: Path, tmp_path: Path, monkeypatch):
+    """The weights stay float32, the convolutions round to 8 bits, and the loss is nearly the same; and it resumes."""
+    forward, seen = torch.nn.Conv2d.forward, set()
+
+    def watched(self: torch.nn.Conv2d, x: torch.Tensor) -> torch.Tensor:
+        y = forward(self, x)
+        if self.training:
+            seen.add((self.weight.dtype, y.dtype))
+        return y
+
+    words = {name: fit_words(fit_devkit, tmp_path / name, device="cpu", lr=0.001) for name in ("exact", "amp", "run")}
+    assert run_command(words["exact"]) == 0
+    monkeypatch.setattr(torch.nn.Conv2d, "forward", watched)
+    assert run_command([*words["amp"], "--amp"]) == 0
+    assert seen == {(torch.float32, torch.bfloat16)}
+    for exact, amp in zip(rows(tmp_path / "exact"), rows(tmp_path / "amp"), strict=True):
+        for part in ("box", "conf_pos", "conf_neg", "class", "val_box", "val_class"):
+            assert float(amp[part]) != float(exact[part])
+            assert float(amp[part]) == pytest.approx(float(exact[part]), rel=0.03), part
+
+    monkeypatch.setattr(Fit, "_train_step", interrupted(Fit._train_step))
+    assert run_command([*words["run"], "--amp"]) == 130
+    monkeypatch.undo()
+    assert run_command(["fit", "--resume", str(tmp_path / "run")]) == 0
+    assert_same_run(tmp_path / "run", tmp_path / "amp")
 
 
 def test_without_tensorboard_it_is_said(fit_devkit: Path, tmp_path: Path, capsys, monkeypatch):

@@ -9,7 +9,8 @@ from pathlib import Path
 from ..config import option, require_at_least
 from ..device import find_device
 from ..errors import TrainError
-from ..fit import OWN, FitConfig
+from ..fit import OWN, PLAIN_EPOCHS, FitConfig
+from ..loop_config import AMP
 from .kmeans import STARTS
 from .prune import SCOPES
 
@@ -47,11 +48,13 @@ class CompressConfig:
     size: int = option(0, "input size in pixels, of the retraining and so of the result; 0: the checkpoint's")
     frozen: str = option("", "backbone layers that do not learn in the retraining, comma-separated")
     mosaic: float = option(OWN, "probability of four photos in one; -1: as in the training of the checkpoint")
+    plain_epochs: int = option(0, f"{PLAIN_EPOCHS}; of each stage")
     batch: int = option(16, "photos a step")
     lr: float = option(0.002, "peak learning rate while pruning")
     centroid_lr: float = option(1e-4, "peak learning rate of the shared weights, whose gradients are sums")
     warmup: int = option(50, "steps of linear warm-up")
     ema: float = option(0.99, "decay of the weight average")
+    amp: bool = option(False, AMP)
     seed: int = option(0, "of everything random")
     workers: int = option(1, "processes that load photos; 0: none")
     save_steps: int = option(200, "steps between checkpoints within an epoch")
@@ -59,7 +62,7 @@ class CompressConfig:
 
     def __post_init__(self) -> None:
         least = {"epochs": 0, "size": 0, "batch": 1, "every": 1, "warmup": 0, "seed": 0, "workers": 0, "save_steps": 1}
-        require_at_least(self, least | {"budget": 0, "max_drop": 0})
+        require_at_least(self, least | {"budget": 0, "max_drop": 0, "plain_epochs": 0})
         for name in ("bits", "bias_bits"):
             if not 0 <= getattr(self, name) <= MAX_BITS:
                 raise TrainError(f"--{name.replace('_', '-')} {getattr(self, name)}: expected 0 to {MAX_BITS}")
@@ -114,11 +117,13 @@ class CompressConfig:
             sizes=f"{self.size}:{epochs}",
             frozen=self.frozen,
             augment=trained.augment if self.mosaic == OWN else dataclasses.replace(trained.augment, mosaic=self.mosaic),
+            plain_epochs=self.plain_epochs,
             backbone_lr=1.0,
             lr=lr,
             batch=self.batch,
             warmup=self.warmup,
             ema=self.ema,
+            amp=self.amp,
             seed=self.seed,
             workers=self.workers,
             save_steps=self.save_steps,

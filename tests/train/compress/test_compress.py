@@ -193,6 +193,11 @@ def test_mosaics_are_those_of_the_checkpoint_unless_asked_for(mosaic: float, exp
     assert config.augment == AugmentConfig(mosaic=expected, flip=0.1)
 
 
+def test_each_stage_trains_as_it_was_asked_to():
+    config = CompressConfig(data="d", size=64, plain_epochs=2, amp=True).fit_config(FitConfig(), "prune", 4, 0.01)
+    assert (config.plain_epochs, config.amp) == (2, True)
+
+
 BAD = {
     "no data": ({"data": ""}, "compress needs --data, a data set, to retrain; or --epochs 0"),
     "data elsewhere": ({"data": "/nowhere"}, "/nowhere: no such folder"),
@@ -208,6 +213,7 @@ BAD = {
     "centroid part": ({"centroid_part": 2}, "--centroid-part 2.0: expected 0 to 1"),
     "frozen": ({"frozen": "conv9"}, "no backbone layer called 'conv9'"),
     "mosaic": ({"mosaic": 1.5}, "--mosaic 1.5: expected 0 to 1, or -1"),
+    "plain epochs": ({"plain_epochs": -1}, "--plain-epochs -1: expected 0 or more"),
     "size": ({"size": 16}, "--size 16: expected 32 or more, or 0"),
     "tiny budget": ({"budget": 100}, "--budget 100: with 1 bit in every layer the weights take about"),
     "no scan": ({"scan": "/nowhere.json"}, "--scan /nowhere.json: not a sensitivity.json"),
