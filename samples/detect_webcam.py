@@ -15,6 +15,7 @@ from sqdet_cv import Detector, SqdetError
 from sqdet_cv.draw import draw
 from sqdet_cv.interrupt import CtrlC
 from sqdet_cv.outputs import VideoFile, write_picture
+from sqdet_cv.postprocess import SCORE_THRESHOLD
 from sqdet_cv.sources import find_sources
 from sqdet_cv.window import QUIT_KEYS, Window
 
@@ -23,7 +24,9 @@ def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--source", default="0", help="camera number, video, stream URL or picture (default: 0)")
     parser.add_argument("--model", help="exported .onnx with its .json beside it (default: the embedded model)")
-    parser.add_argument("--score", type=float, default=0.3, help="least score of a detection (default: 0.3)")
+    parser.add_argument(
+        "--score", type=float, default=SCORE_THRESHOLD, help="least score of a detection (default: %(default)s)"
+    )
     parser.add_argument("--save", type=Path, metavar="FILE", help="write .mp4 (a picture: its kind), open no window")
     arguments = parser.parse_args(argv)
     try:

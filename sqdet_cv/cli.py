@@ -17,7 +17,7 @@ from pathlib import Path
 from . import __version__, detect_command, info_command, unpack_command
 from .backends import BACKENDS
 from .errors import SqdetError
-from .postprocess import NMS_THRESHOLD
+from .postprocess import NMS_THRESHOLD, SCORE_THRESHOLD
 
 
 class _Parser(argparse.ArgumentParser):
@@ -76,7 +76,13 @@ def _add_detect(commands: argparse._SubParsersAction) -> None:
         metavar="PATH",
         help="exported .onnx or .caffemodel with its .json beside it, or a .sqdet (default: the embedded model)",
     )
-    add("--score", type=float, default=0.3, metavar="S", help="least score of a detection, 0 to 1 (default: 0.3)")
+    add(
+        "--score",
+        type=float,
+        default=SCORE_THRESHOLD,
+        metavar="S",
+        help="least score of a detection, 0 to 1 (default: %(default)s)",
+    )
     add(
         "--nms",
         type=float,

@@ -14,7 +14,7 @@ from .detections import Detections
 from .errors import BackendError, ModelFileError, SqdetError
 from .first_forward import start_network
 from .model_file import load_model
-from .postprocess import NMS_THRESHOLD, finish, select_convdet, select_decoded
+from .postprocess import NMS_THRESHOLD, SCORE_THRESHOLD, finish, select_convdet, select_decoded
 from .preprocess import check_image, images_to_blob
 from .quiet import quiet_opencv
 
@@ -55,7 +55,7 @@ class Detector:
         self,
         model: str | Path | None = None,
         *,
-        score_threshold: float = 0.3,
+        score_threshold: float = SCORE_THRESHOLD,
         nms_threshold: float = NMS_THRESHOLD,
         backend: str = "auto",
     ) -> None:

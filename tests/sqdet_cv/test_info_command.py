@@ -49,7 +49,7 @@ def test_lines_for_people(plain_build, capsys):
     assert answers.pop("opencv") == "yes, DNN_BACKEND_OPENCV + DNN_TARGET_CPU"
     assert all(answer.startswith("no, it needs ") for answer in answers.values())
     assert "NVIDIA GPU" in answers["cuda"]
-    assert model.startswith(f"model: {MODEL.name}, ") and "input 320 x 320, 20 classes: aeroplane, " in model
+    assert model.startswith(f"model: {MODEL.name}, ") and "input 304 x 304, 20 classes: aeroplane, " in model
 
 
 def test_a_warning_is_one_line(plain_build, monkeypatch, capsys):
