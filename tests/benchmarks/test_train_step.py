@@ -12,12 +12,13 @@ def run(monkeypatch: pytest.MonkeyPatch, *words: str) -> None:
     train_step.main()
 
 
-def test_both_ways_are_timed_in_processes_of_their_own(monkeypatch, capfd):
+def test_all_ways_are_timed_in_processes_of_their_own(monkeypatch, capfd):
     run(monkeypatch, "--batch=1", "--steps=1", "--rounds=1")
-    title, *_, given_back, kept = capfd.readouterr().out.splitlines()
+    title, *_, given_back, kept, amp = capfd.readouterr().out.splitlines()
     assert "PyTorch" in title
     assert given_back.startswith("| given back | ") and given_back.endswith(" | 1.00 |")
-    assert kept.startswith("| kept | ") and float(kept.split("|")[2]) > 0
+    assert kept.startswith("| kept | ") and amp.startswith("| kept, --amp | ")
+    assert all(float(row.split("|")[2]) > 0 for row in (given_back, kept, amp))
 
 
 def test_a_wrong_path_is_named_in_a_line(monkeypatch, tmp_path):

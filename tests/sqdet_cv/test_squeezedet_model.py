@@ -194,8 +194,10 @@ def test_boxes_of_a_crop_lie_where_the_objects_are(fresh, frame):
     order = np.argsort(seen.class_ids, kind="stable")
     assert len(seen) and list(class_ids) == list(seen.class_ids[order])
     expected = (seen.boxes_xyxy[order] + [left, top, left, top]) / factor
-    np.testing.assert_allclose(boxes[:, :2], expected[:, :2], atol=1.01)
-    np.testing.assert_allclose(boxes[:, :2] + boxes[:, 2:], expected[:, 2:], atol=1.01)
+    # Whole pixels, and a little more: blobFromImages takes its factor in float32, so that a few pixels differ by a grey
+    # level, and boxes by hundredths of a pixel.
+    np.testing.assert_allclose(boxes[:, :2], expected[:, :2], atol=1.05)
+    np.testing.assert_allclose(boxes[:, :2] + boxes[:, 2:], expected[:, 2:], atol=1.05)
 
 
 def test_the_trained_parameters_change_nothing(fresh, model):
