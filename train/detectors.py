@@ -10,7 +10,7 @@ import torch
 
 from sqdet_cv.detections import Detections
 from sqdet_cv.detector import Detector
-from sqdet_cv.postprocess import NMS_THRESHOLD, finish, select_convdet
+from sqdet_cv.postprocess import NMS_THRESHOLD, SCORE_THRESHOLD, finish, select_convdet
 from sqdet_cv.preprocess import images_to_blob
 from sqdet_cv.spec import ModelSpec
 
@@ -34,7 +34,11 @@ class TorchDetector:
     """A net of ours in PyTorch, with the runtime's own pre- and post-processing."""
 
     def __init__(
-        self, net: SqueezeDet, spec: ModelSpec, score_threshold: float = 0.3, nms_threshold: float = NMS_THRESHOLD
+        self,
+        net: SqueezeDet,
+        spec: ModelSpec,
+        score_threshold: float = SCORE_THRESHOLD,
+        nms_threshold: float = NMS_THRESHOLD,
     ) -> None:
         self.net, self.spec = net.eval(), spec
         self.score_threshold, self.nms_threshold = score_threshold, nms_threshold

@@ -10,8 +10,8 @@ from .errors import TrainError
 from .schedules import SCHEDULES, STEP, find_solver, parse_epochs
 
 AMP = (
-    "compute in 16 bits where it is safe: float16 on CUDA; bfloat16 on a CPU, which is faster on one with instructions "
-    "for it only (lscpu: avx512_bf16 or amx_bf16)"
+    "compute in 16 bits where it is safe: float16 on CUDA; bfloat16 on a CPU, where it is slower unless `lscpu` names "
+    "avx512_bf16 or amx_bf16"
 )
 OPTIMIZERS = {"sgd": 0.01, "adamw": 0.001}  # name: the learning rate of --lr 0
 
