@@ -35,6 +35,8 @@ from .multi_scale import SizedData, size_of_step, sizes_around
 from .norms import settle_norms
 from .optim import WeightAverage, freeze
 from .run_folder import begin_run, refuse_old_run
+from .view_teacher import HELP as VIEW_TEACHER_HELP
+from .view_teacher import ViewTeacher
 from .weights import initialise
 
 SETTLE_STEPS = 16  # batches that the moments of BatchNorm are taken from, when --init has none
@@ -52,6 +54,7 @@ class FitConfig(LoopConfig):
     lists: str = option("train", "comma-separated lists to train on")
     val: str = option("val", "list to choose the best epoch by")
     annotations: str = option("", "folder of XML files that replace those of the devkit (python -m train label)")
+    view_teacher: str = option("", VIEW_TEACHER_HELP)
     labels: str = option("", LABELS_HELP)
     net: str = option(
         "sqdet", f"one of {', '.join(NETS)}; or {AS_INIT}: the shape of --init's, with BatchNorm in the head"
@@ -92,6 +95,9 @@ class FitConfig(LoopConfig):
             if name != self.loss and getattr(self, name) != config_class():
                 raise TrainError(f"--{name}.*: has no effect with --loss {self.loss}")
 
+        if self.view_teacher and (self.loss != "ours" or not self.ours.teacher):
+            raise TrainError("--view-teacher: has an effect only with --loss ours, and --ours.teacher above 0")
+
     @property
     def net_config(self) -> NetConfig:
         """The shape of the net: that of its name, with the activations and the dropout that were asked for."""
@@ -124,6 +130,7 @@ class Fit(TrainingRun):
         self.val_samples = open_dataset(config.data, [config.val], spec.labels)
         freeze(net, config.frozen)
         self.epoch_sizes = parse_sizes(config.sizes)
+        self.view_teacher = ViewTeacher(config.view_teacher, spec.labels) if config.view_teacher else None
         device = distributed.join_processes(config.device)
         self.orders = [
             epoch_order(self.samples, config.balance, config.seed, epoch) for epoch in range(len(self.epoch_sizes))
@@ -201,7 +208,7 @@ class Fit(TrainingRun):
     def _batches(self) -> Iterable[Batch]:
         config = self.config
         by_size = {
-            size: DetectionData(self.samples, spec, self._augment, config.seed, self.epoch)
+            size: DetectionData(self.samples, spec, self._augment, config.seed, self.epoch, self.view_teacher)
             for size, spec in self.specs.items()
         }
         for batch in make_loader(SizedData(by_size), self._keys(), config.batch, config.workers):

@@ -16,6 +16,7 @@ from sqdet_cv.boxes import iou_matrix
 from sqdet_cv.detections import Detections
 from sqdet_cv.files import write_bytes_atomically
 
+from .class_shares import TEACHER_THRESHOLD, class_shares
 from .data.loader import read_image
 from .data.sample import VocSample
 from .data.source import HELP as DATA_HELP
@@ -24,9 +25,6 @@ from .detectors import MIRROR_HELP, MODEL_HELP, file_names, open_together
 from .errors import TrainError
 from .labels import HELP, parse_labels
 
-# Teachers say all that they think likelier than this: a weak box of one may confirm that of another, and what else an
-# object could be is what --probabilities is about.
-TEACHER_THRESHOLD = 0.02
 LEAST_SHARE = 0.005  # smaller probabilities are not written
 
 
@@ -58,16 +56,9 @@ def complete(sample: VocSample, labels: tuple[str, ...], found: Detections, conf
 
 
 def probabilities(box_xyxy: tuple, found: Detections, labels: tuple[str, ...], config: LabelConfig) -> dict[str, float]:
-    """What the teacher takes the object in a box for: of each class the best score of its detections that overlap the
-    box by more than `same_iou`, divided by their sum. {}: it does not see the object, all scores are below `doubt`."""
-    if not len(found):
-        return {}
-    near = iou_matrix(np.float32([box_xyxy]), found.boxes_xyxy)[0] > config.same_iou
-    best = np.zeros(len(labels))
-    np.maximum.at(best, found.class_ids[near], found.scores[near])
-    if best.max() < config.doubt:
-        return {}
-    shares = best / best.sum()
+    """What the teacher takes the object in a box for, as `class_shares`; {} where it does not see the object."""
+    box = np.float32([box_xyxy])
+    (shares,) = class_shares(box, found, len(labels), doubt=config.doubt, same_iou=config.same_iou)
     return {label: float(share) for label, share in zip(labels, shares) if share >= LEAST_SHARE}
 
 

@@ -26,6 +26,7 @@ from ..models.squeezedet import SqueezeDet
 from ..optim import freeze
 from ..released import SUFFIXES
 from ..run_folder import ARGS, begin_run, refuse_old_run
+from ..view_teacher import ViewTeacher
 from .bits import layer_bits
 from .config import CompressConfig
 from .prune import add_masks, prune, zero_share
@@ -62,6 +63,9 @@ class Compress:
         if config.epochs or config.structured:
             open_dataset(config.data, config.lists.split(","), spec.labels, config.annotations or None)
             open_dataset(config.data, [config.val], spec.labels)
+            config.fit_config(FitConfig.from_saved(trained), "prune", 1, config.lr)  # for its errors
+            if config.view_teacher:
+                ViewTeacher(config.view_teacher, spec.labels)  # for its errors
         begin_run(run.out, config)
         save_plain(run.out / "folded.pt", folded, spec, trained)
         return run

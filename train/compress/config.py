@@ -11,6 +11,7 @@ from ..device import find_device
 from ..errors import TrainError
 from ..fit import OWN, PLAIN_EPOCHS, FitConfig
 from ..loop_config import AMP
+from ..view_teacher import HELP as VIEW_TEACHER_HELP
 from .kmeans import STARTS
 from .prune import SCOPES
 
@@ -27,6 +28,7 @@ class CompressConfig:
     lists: str = option("train", "comma-separated lists to train on")
     val: str = option("val", "list whose mAP is printed after each epoch")
     annotations: str = option("", "folder of XML files that replace those of the devkit (python -m train label)")
+    view_teacher: str = option("", VIEW_TEACHER_HELP)
     structured: float = option(
         0.0, "share of the filters of all Fires that go whole, before the rest, so that the net is faster; 0: none"
     )
@@ -112,6 +114,7 @@ class CompressConfig:
             lists=self.lists,
             val=self.val,
             annotations=self.annotations,
+            view_teacher=self.view_teacher,
             labels="",
             init="",
             sizes=f"{self.size}:{epochs}",

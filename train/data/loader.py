@@ -58,12 +58,20 @@ def read_image(path: object) -> np.ndarray:
 
 
 class DetectionData(Dataset):
-    """Samples as views with targets. `augment=None`: the whole photo, stretched, as at run time."""
+    """Samples as views with targets. `augment=None`: the whole photo, stretched, as at run time. A `teacher` is asked
+    about each view."""
 
     def __init__(
-        self, samples: Sequence[VocSample], spec: ModelSpec, augment: AugmentConfig | None, seed: int, epoch: int
+        self,
+        samples: Sequence[VocSample],
+        spec: ModelSpec,
+        augment: AugmentConfig | None,
+        seed: int,
+        epoch: int,
+        teacher: Callable[[View], View] | None = None,
     ) -> None:
         self.samples, self.spec, self.augment, self.seed, self.epoch = samples, spec, augment, seed, epoch
+        self.teacher = teacher
 
     def __len__(self) -> int:
         return len(self.samples)
@@ -88,6 +96,8 @@ class DetectionData(Dataset):
         """What can be stacked, and the objects, whose number differs from photo to photo."""
         index, draw = key
         view, labelled = self.view(index, draw)
+        if self.teacher:
+            view = self.teacher(view)
         targets = assign(
             view.boxes_xyxy, view.class_ids, view.ignore, view.weights, view.class_probabilities, self.spec
         )
