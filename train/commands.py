@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from types import ModuleType
 
@@ -26,18 +27,32 @@ def run_command(
 ) -> int:
     """Parses and runs one of `commands`, as of `build_parser`.
 
-    Returns the exit code: 0, 130 after Ctrl-C, or 2 after one of `user_errors`, whose message is printed.
+    Returns the exit code: 0, 130 after Ctrl-C, 141 where the output went into a pipe that closed, or 2 after one of
+    `user_errors`, or what the system refuses (a disk that is full, a folder that may not be written to), whose message
+    is printed.
     """
     args = build_parser(program, commands).parse_args(argv)
     try:
         args.run(args)
+        sys.stdout.flush()  # a closed pipe shows here, not at exit where nobody can catch it
     except user_errors as error:
-        print(f"error: {_message(error)}", file=sys.stderr)
-        return 2
+        return _fail(_message(error))
+    except BrokenPipeError:  # `python -m train models | head`
+        sys.stdout = open(os.devnull, "w")  # noqa: SIM115  (open until exit, for Python's last flush)
+        return 141
+    except OSError as error:
+        if not error.filename:
+            raise
+        return _fail(f"{error.filename}: {error.strerror}")
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         return 130
     return 0
+
+
+def _fail(message: str) -> int:
+    print(f"error: {message}", file=sys.stderr)
+    return 2
 
 
 def _message(error: Exception) -> str:

@@ -49,6 +49,8 @@ def overview(evaluation: Evaluation) -> str:
         for size, name in SIZES.items()
         if coco.objects[size]
     ]
+    if not any(len(photo.found) for photo in evaluation.kept) and not evaluation.everything.hit.any():
+        return "\n".join([*lines, f"no detection is right, whatever its score; {errors.missed.sum()} objects missed"])
     kinds = ", ".join(f"{errors.detections[kind].sum()} {name}" for kind, name in COLUMNS.items())
     lines.append(f"detections of score {evaluation.score:.3f} or more: {kinds}; {errors.missed.sum()} objects missed")
     return "\n".join(lines)

@@ -121,6 +121,8 @@ class TrainingRun(ABC):
 
     def run(self) -> None:
         """Trains to the end, or until Ctrl-C, after which `resume` goes on."""
+        if self.epoch == len(self.steps):
+            self.say(f"{self.out}: all of its {self.epoch} epochs are done")
         keep_freed_memory()
         with stop_on_interrupt() as stop, self.log:
             while self.epoch < len(self.steps) and not self.has_stalled:

@@ -33,6 +33,12 @@ ENDS = {
     "done": (lambda: None, 0, ""),
     "user error": (raiser(TrainError("a.jpg: missing")), 2, "error: a.jpg: missing\n"),
     "user error in a worker process": (raiser(WORKER), 2, "error: a.jpg: damaged\n"),
+    "no permission": (
+        raiser(PermissionError(13, "Permission denied", "/root/x")),
+        2,
+        "error: /root/x: Permission denied\n",
+    ),
+    "a closed pipe": (raiser(BrokenPipeError(32, "Broken pipe")), 141, ""),
     "Ctrl-C": (raiser(KeyboardInterrupt()), 130, "interrupted\n"),
 }
 
@@ -43,6 +49,7 @@ def test_how_a_command_ends(capsys, action, code, said):
     assert capsys.readouterr().err == said
 
 
-def test_a_bug_is_not_hidden():
-    with pytest.raises(ZeroDivisionError):
-        run_with(lambda: 1 / 0)
+@pytest.mark.parametrize("error", [ZeroDivisionError(), OSError("about no file")])
+def test_a_bug_is_not_hidden(error: Exception):
+    with pytest.raises(type(error)):
+        run_with(raiser(error))

@@ -13,8 +13,8 @@ from sqdet_cv import Detections
 from tests.helpers import COLOURS_BGR, Thing, write_list, write_photo
 from train.__main__ import main
 from train.data.voc import VocSample, load_voc
-from train.evaluate import table
-from train.evaluation import ClassResult, evaluate, mean_ap
+from train.evaluate import overview, table
+from train.evaluation import ClassResult, evaluate, evaluate_fully, mean_ap
 
 LABELS = ("bird", "cat", "dog")
 BIRD, CAT, DOG = 0, 1, 2
@@ -103,6 +103,13 @@ def test_the_table():
     assert "| **mean** (2 classes) | 40 | **37.5** | 35.0 |" in lines
     assert "| **pets** (1 classes) | 30 | **25.0** | 30.0 |" in lines
     assert "empty" not in lines[-1]
+
+
+@pytest.mark.parametrize("score", [None, 0.5])
+def test_the_line_of_a_detector_that_is_never_right(samples: list[VocSample], score: float | None):
+    nothing = Detections([], [], [], [])
+    line = overview(evaluate_fully([nothing] * len(samples), samples, LABELS, score)).splitlines()[-1]
+    assert line == "no detection is right, whatever its score; 3 objects missed"
 
 
 def test_the_command_prints_and_writes(devkit: Path, monkeypatch, capsys):

@@ -135,9 +135,11 @@ def test_a_crash_between_the_files_of_an_epoch_loses_none(
     assert_same_run(tmp_path / "run", fit_reference("sqdet"))
 
 
-def test_a_finished_run_resumes_to_itself(fit_reference):
+def test_a_finished_run_resumes_to_itself(fit_reference, capsys):
     before = (fit_reference("sqdet") / "last.pt").read_bytes()
+    capsys.readouterr()
     assert run_command(["fit", "--resume", str(fit_reference("sqdet"))]) == 0
+    assert capsys.readouterr().out == f"{fit_reference('sqdet')}: all of its 2 epochs are done\n"
     assert (fit_reference("sqdet") / "last.pt").read_bytes() == before
 
 

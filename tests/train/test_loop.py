@@ -157,6 +157,8 @@ BAD = {
     "patience": ({"patience": -1}, "--patience -1: expected 0 or more"),
     "plain epochs": ({"plain_epochs": -1}, "--plain-epochs -1: expected 0 or more"),
     "scale": ({"multi_scale": 1}, "--multi-scale 1.0: expected below 1"),
+    "share of the teacher": ({"ours.teacher": 2}, "--ours.teacher 2.0: expected 0 to 1"),
+    "smoothing": ({"ours.smoothing": -1}, "--ours.smoothing -1.0: expected 0 to 1"),
     "slope": ({"leaky_slope": 2}, "--leaky-slope 2.0: expected at least 0, below 1, or -1"),
 }
 

@@ -9,6 +9,7 @@ import torch.nn.functional as F
 
 from ..config import option
 from ..data.loader import Batch
+from ..errors import TrainError
 from ..models.squeezedet import RawOutput
 from ..torch_boxes import decode, elementwise_iou, to_xywh
 from .base import Loss, labelled_share
@@ -25,6 +26,11 @@ class OursConfig:
     smoothing: float = option(0.05, "label smoothing of that cross-entropy")
     teacher: float = option(0.5, "share of a teacher's class probabilities in its target, where the labels have them")
     box_beta: float = option(0.2, "where smooth L1 turns from square to linear, in delta units")
+
+    def __post_init__(self) -> None:
+        for name in ("smoothing", "teacher"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise TrainError(f"--ours.{name} {getattr(self, name)}: expected 0 to 1")
 
 
 class OursLoss(Loss):
