@@ -7,9 +7,12 @@ import sys
 from sqdet_cv.errors import SqdetError
 from train.commands import run_command
 from train.errors import TrainError
+from train.needs import needs_packages
 
-from . import caffe_command, classifier_command, onnx_command, packed_command, release_command
 from .errors import ExportError
+
+with needs_packages("python -m export"):
+    from . import caffe_command, classifier_command, onnx_command, packed_command, release_command
 
 COMMANDS = {
     "onnx": (onnx_command, "a checkpoint to ONNX for cv2.dnn"),

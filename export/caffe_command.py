@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
-from pathlib import Path
 
 from sqdet_cv.caffe_file import read_caffe, require_caffe_importer
 from sqdet_cv.files import write_bytes_atomically
@@ -18,7 +17,7 @@ from .caffe_proto import to_text
 from .check import EXACT, HALF
 from .errors import ExportError
 from .graph import trace
-from .options import add_common_arguments, cropped, load
+from .options import add_common_arguments, cropped, load, output_path
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -47,9 +46,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> None:
     require_caffe_importer("python -m export caffe, which runs what it writes")
-    out = Path(args.out) if args.out else Path(args.checkpoint).with_suffix(".caffemodel")
-    if out.suffix != ".caffemodel":
-        raise ExportError(f"--out {out}: expected a name that ends in .caffemodel")
+    out = output_path(args.out, args.checkpoint, ".caffemodel")
     suppression = _suppression(args)
     size = args.size or (VOC_2017_SPEC.input_wh if args.infer_bbox else None)
     net, own_spec = load(args.checkpoint, size)

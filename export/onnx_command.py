@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
 
 import onnx
 
@@ -17,12 +16,12 @@ from .int8 import Int8Builder, choose_quantisers
 from .int8_check import check_int8
 from .int8_net import Int8Net
 from .onnx_model import HEADS, INPUT, build_detector, detector_model
-from .options import add_common_arguments, cropped, load
+from .options import add_common_arguments, cropped, load, output_path
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_common_arguments(parser)
-    parser.add_argument("--out", help="file to write; NAME.json goes beside it (default: CHECKPOINT with .onnx)")
+    parser.add_argument("--out", help="file to write; NAME.json goes beside it (default: that of a .pt with .onnx)")
     parser.add_argument(
         "--head",
         choices=sorted(HEADS),
@@ -38,9 +37,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> None:
-    out = Path(args.out) if args.out else Path(args.checkpoint).with_suffix(".onnx")
-    if out.suffix != ".onnx":
-        raise ExportError(f"--out {out}: expected a name that ends in .onnx")
+    out = output_path(args.out, args.checkpoint, ".onnx")
     if args.int8 and args.half:
         raise ExportError("--int8 --half: the weights are stored either as int8 or as float16")
     if args.int8 != (args.calibrate is not None):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+from pathlib import Path
 
 from sqdet_cv.spec import ModelSpec
 from train.checkpoint import net_from_checkpoint
@@ -39,6 +40,21 @@ def load(checkpoint: str, input_wh: tuple[int, int] | None) -> tuple[SqueezeDet,
     if input_wh:
         spec = spec.resized(input_wh, net.grid_hw(input_wh))
     return net, spec
+
+
+def output_path(out: str | None, checkpoint: str, suffix: str) -> Path:
+    """The file to write: `out`, or the checkpoint's name with the suffix, beside it.
+
+    Raises:
+        ExportError: `out` has another suffix; or there is none, and the checkpoint is a released model: what is made of
+            that need not belong beside it, as in the package.
+    """
+    if not out and Path(checkpoint).suffix != ".pt":
+        raise ExportError(f"{checkpoint}: --out NAME{suffix} is needed; only what is made of a .pt goes beside it")
+    path = Path(out) if out else Path(checkpoint).with_suffix(suffix)
+    if path.suffix != suffix:
+        raise ExportError(f"--out {path}: expected a name that ends in {suffix}")
+    return path
 
 
 def cropped(spec: ModelSpec, rings: int) -> ModelSpec:

@@ -155,6 +155,8 @@ def read_picture(path: str | Path) -> np.ndarray:
 
 
 def _expand(argument: str) -> list[Source]:
+    if not argument:  # a shell variable that is not set; Path would take it for the current folder
+        raise SourceError(f"an empty name; expected {EXPECTED}")
     if argument.isascii() and argument.isdigit():
         return [Source(int(argument), f"camera-{int(argument)}", is_still=False)]
     if _is_url(argument):

@@ -6,11 +6,14 @@ import sys
 
 from sqdet_cv.errors import SqdetError
 
-from . import anchors_command, classify, crops, evaluate, fit, label, models_command, show_data, tune
 from .commands import run_command
-from .compress import compress, sensitivity
-from .diagnosis import diagnose
 from .errors import TrainError
+from .needs import needs_packages
+
+with needs_packages("python -m train"):
+    from . import anchors_command, classify, crops, evaluate, fit, label, models_command, show_data, tune
+    from .compress import compress, sensitivity
+    from .diagnosis import diagnose
 
 COMMANDS = {
     "fit": (fit, "train a detector"),

@@ -61,7 +61,14 @@ int main(int argc, char** argv)
     net.setInput(cv::dnn::blobFromImage(input, 1.0, cv::Size(), cv::Scalar(104, 117, 123)));
 
     std::vector<std::vector<cv::Mat>> tops;
-    net.forward(tops, std::vector<cv::String>{"slice", "softmax", "sigmoid"});
+    try
+    {
+        net.forward(tops, std::vector<cv::String>{"slice", "softmax", "sigmoid"});
+    }
+    catch (const cv::Exception&)  // it has no such layers, or is made for another input size
+    {
+        return fail(caffemodel + ": not a model of python -m export caffe --infer-bbox");
+    }
     if (tops[0].size() != 3 || tops[0][2].total() != size_t(CELLS * CELLS * SHAPES * 4)
         || tops[1][0].total() != size_t(CELLS * CELLS * SHAPES * CLASSES))
         return fail(caffemodel + ": not a model of python -m export caffe --infer-bbox");

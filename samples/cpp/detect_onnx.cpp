@@ -80,7 +80,7 @@ int main(int argc, char** argv)
     }
     catch (const cv::Exception&)
     {
-        return fail(model + ": OpenCV cannot read it as ONNX");
+        return fail(model + ": OpenCV " CV_VERSION " cannot read it as ONNX; a model of ours needs 4.10 or newer");
     }
     cv::Mat image = cv::imread(photo);
     if (image.empty())

@@ -18,6 +18,7 @@ from sqdet_cv import Detector, ModelSpec
 from sqdet_cv.boxes import decode_deltas
 from sqdet_cv.model_file import read_onnx
 from sqdet_cv.preprocess import images_to_blob
+from tests.released import MODEL
 from train.checkpoint import save_checkpoint
 from train.detectors import TorchDetector
 from train.models import NETS, SqueezeDet, build_net
@@ -168,6 +169,7 @@ def test_failed_check_leaves_nothing_behind(tmp_path, monkeypatch, capsys):
         pytest.param(["missing.pt"], "missing.pt: no such checkpoint", id="missing"),
         pytest.param(["net.pt", "--crop", "9"], "--crop 9", id="crop leaves nothing"),
         pytest.param(["net.pt", "--out", "model.pb"], "model.pb", id="suffix"),
+        pytest.param([str(MODEL)], "sqdet_voc.sqdet: --out NAME.onnx is needed", id="released, no place"),
     ],
 )
 def test_bad_input_is_one_line(tmp_path, monkeypatch, capsys, options, said):

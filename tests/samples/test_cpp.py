@@ -121,3 +121,15 @@ def test_onnx_finds_what_detector_finds(built, model):
 def test_bad_input_exits_with_2(built, tmp_path, program, arguments, said):
     done = subprocess.run([built / program, *arguments], capture_output=True, text=True, cwd=tmp_path, timeout=60)
     assert done.returncode == 2 and said in done.stderr.splitlines()[-1]
+
+
+def test_a_caffe_file_of_another_kind_is_refused_in_words(built, model):
+    """Its layers have other names, at which OpenCV throws."""
+    from export.__main__ import main
+
+    plain = model.with_name("plain.caffemodel")
+    assert main(["caffe", str(model), "--out", str(plain)]) == 0
+    files = [plain.with_suffix(".prototxt"), plain, PHOTOS[0]]
+    done = subprocess.run([built / "detect_infer_bbox", *files], capture_output=True, text=True, timeout=60)
+    assert done.returncode == 2
+    assert done.stderr.splitlines()[-1].endswith("plain.caffemodel: not a model of python -m export caffe --infer-bbox")

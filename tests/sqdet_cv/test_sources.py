@@ -126,6 +126,14 @@ def test_a_file_given_twice_is_read_once(tmp_path):
     assert names(path, tmp_path, path) == ["a.png"]
 
 
+def test_an_empty_name_is_not_the_current_folder(tmp_path, monkeypatch):
+    save(tmp_path / "a.png", picture())
+    monkeypatch.chdir(tmp_path)
+    assert names(".") == ["a.png"]
+    with pytest.raises(SourceError, match="^an empty name; expected"):
+        find_sources([""])
+
+
 @pytest.mark.parametrize(
     ("argument", "said"),
     [("missing.jpg", "no such file"), ("empty.jpg", "empty"), ("folder", "no picture"), ("*.webp", "matches no")],

@@ -17,6 +17,7 @@ from ..data.source import HELP as DATA_HELP
 from ..data.source import open_dataset
 from ..errors import TrainError
 from ..figures import require_matplotlib
+from ..released import SUFFIXES
 from .activation_plots import plot_activations, plot_dead_units
 from .confidence import count_confidences, plot_confidence
 from .history import History, load_history
@@ -69,6 +70,8 @@ def run(args: argparse.Namespace) -> None:
         raise TrainError(f"--photos {args.photos}: expected {MOST_PICTURES} at most")
     require_matplotlib()
     checkpoint = find_checkpoint(Path(args.source))
+    if not args.out and checkpoint.suffix in SUFFIXES:
+        raise TrainError(f"{checkpoint}: --out FOLDER is needed; only the pictures of a .pt go beside it")
     out = Path(args.out or checkpoint.parent)
     history = load_history(args.source) if Path(args.source).is_dir() else History()
     written = []
@@ -81,7 +84,7 @@ def run(args: argparse.Namespace) -> None:
         if args.data:
             watched, val = (open_dataset(args.data, lists.split(","), spec.labels) for lists in (args.lists, args.val))
             if not history.epochs:
-                epoch = max(load_checkpoint(checkpoint).get("epoch", 0), 1)
+                epoch = 1 if checkpoint.suffix in SUFFIXES else max(load_checkpoint(checkpoint).get("epoch", 0), 1)
                 history = History().with_epoch(epoch, measure(net, watched_images(watched, spec, args.photos)))
             counts = count_confidences(net, spec, val, args.workers)
             title = f"Confidence of {checkpoint} on {len(val)} photos ({args.val})"

@@ -7,6 +7,7 @@ import torch
 
 from sqdet_cv.spec import VOC_LABELS
 from tests.helpers import make_spec, write_devkit
+from tests.released import MODEL
 from tests.train.diagnosis.tiny import FIRES, images, small_net
 from train.__main__ import main
 from train.checkpoint import save_checkpoint, save_classifier
@@ -57,6 +58,15 @@ def test_a_run_that_was_watched_is_drawn_with_its_history(tmp_path: Path, quick,
     assert quick["activations.png"].epochs == (1, 2)
     assert str(run / "confidence.png") in capsys.readouterr().out
     assert (run / "activations.npz").read_bytes() == before
+
+
+def test_a_released_model_is_measured_as_a_checkpoint_is(tmp_path: Path, quick, capsys):
+    command = ["diagnose", str(MODEL), "--data", str(write_devkit(tmp_path / "voc", {"train": 3, "val": 2}))]
+    assert main([*command, "--workers", "0", "--out", str(tmp_path / "out")]) == 0
+    assert names(tmp_path / "out") == PICTURES
+    assert quick["activations.png"].epochs == (1,)
+    assert main(command) == 2, "the package is no place for pictures"
+    assert "sqdet_voc.sqdet: --out FOLDER is needed" in capsys.readouterr().err
 
 
 def test_a_checkpoint_alone_is_measured_where_there_are_photos(tmp_path: Path, quick):
