@@ -53,6 +53,8 @@ def run(args: argparse.Namespace) -> None:
     crop = args.crop
     if crop is None:
         crop = (own_spec.grid_hw[0] - VOC_2017_SPEC.grid_hw[0]) // 2 if args.infer_bbox else 0
+        if crop < 0:
+            raise ExportError(f"--infer-bbox: made for 416 px; at {own_spec.input_wh[0]} px there are too few cells")
     spec = cropped(own_spec, crop)
     head, written_spec = "layers", spec
     if args.infer_bbox:

@@ -255,8 +255,11 @@ class Fit(TrainingRun):
 
 
 def load_samples(config: FitConfig, labels: tuple[str, ...]) -> list[VocSample]:
-    """The photos to train on."""
-    return open_dataset(config.data, config.lists.split(","), labels, config.annotations or None)
+    """The photos to train on. Raises TrainError also where they show no object of any class."""
+    samples = open_dataset(config.data, config.lists.split(","), labels, config.annotations or None)
+    if not any(len(sample.boxes_xyxy) for sample in samples):
+        raise TrainError(f"{config.data}: no object called {' or '.join(labels)}; are these (--labels) its names?")
+    return samples
 
 
 def new_spec(config: FitConfig, net: SqueezeDet, labels: tuple[str, ...], samples: list[VocSample]) -> ModelSpec:

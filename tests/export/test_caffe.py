@@ -198,6 +198,10 @@ BAD = {
     "missing": (["missing.pt"], "missing.pt: no such checkpoint"),
     "suffix": (["net.pt", "--out", "net.prototxt"], "net.prototxt: expected a name that ends in .caffemodel"),
     "other classes": (["net.pt", "--infer-bbox"], "20 PASCAL VOC classes"),
+    "too few cells": (
+        ["net.pt", "--infer-bbox", "--size", "304"],
+        "--infer-bbox: made for 416 px; at 304 px there are",
+    ),
     "threshold": (["net.pt", "--detection-output", "--score", "1.5"], "--score 1.5"),
     "suppression": (["net.pt", "--detection-output", "--nms", "0"], "--nms 0"),
     "rows": (["net.pt", "--detection-output", "--keep", "0"], "--keep 0"),

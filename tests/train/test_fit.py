@@ -102,6 +102,7 @@ BAD = {
     "unknown list": ({"lists": "train,trainval"}, "trainval.txt: no such list; there are train, val"),
     "unknown val list": ({"val": "test"}, "test.txt: no such list"),
     "no annotations": ({"annotations": "/nowhere"}, "/nowhere: no such folder of annotations"),
+    "names of other classes": ({"labels": "dgo,cta"}, ": no object called dgo or cta; are these (--labels) its names?"),
     "unknown net": ({"net": "yolo"}, "--net yolo: there are sqdet, squeezedet"),
     "unknown loss": ({"loss": "yolo"}, "--loss yolo: there are ours, gsoc, paper"),
     "options of another loss": ({"paper.box": 3}, "--paper.*: has no effect with --loss ours"),
