@@ -11,7 +11,18 @@ from .errors import TrainError
 from .needs import needs_packages
 
 with needs_packages("python -m train"):
-    from . import anchors_command, classify, crops, evaluate, fit, label, models_command, show_data, tune
+    from . import (
+        anchors_command,
+        average_command,
+        classify,
+        crops,
+        evaluate,
+        fit,
+        label,
+        models_command,
+        show_data,
+        tune,
+    )
     from .compress import compress, sensitivity
     from .diagnosis import diagnose
 
@@ -22,6 +33,7 @@ COMMANDS = {
     "classify": (classify, "train a SqueezeNet classifier"),
     "crops": (crops, "the boxes of a data set as pictures to classify"),
     "compress": (compress, "prune a detector and share its weights, with retraining"),
+    "average": (average_command, "the mean of several nets' weights"),
     "sensitivity": (sensitivity, "what it costs to prune one layer, or to let it share weights"),
     "label": (label, "complete a data set's labels with a teacher"),
     "anchors": (anchors_command, "anchor shapes for a data set, and how many are worth having"),
