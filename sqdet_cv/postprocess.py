@@ -15,7 +15,7 @@ from .spec import ModelSpec
 MAX_CANDIDATES = 1000
 
 NMS_THRESHOLD = 0.4  # the paper's
-# Of the embedded model: from there on F1 is best on photos that it was not trained with (docs/model-card.md).
+# About where F1 of the embedded model is best on photos that it was not trained with (docs/model-card.md).
 SCORE_THRESHOLD = 0.45
 
 
