@@ -45,15 +45,14 @@ def test_colours_are_learnt_from_scratch(colour_data: Path, tmp_path: Path, caps
     assert max(float(row["val_top1"]) for row in rows) == 1.0
     assert {row["val_top5"] for row in rows} == {"1.0"}, "there are three classes"
 
-    # Judged again, the best epoch is what results.csv says of it. (Whether it knows the training pictures all by heart
-    # depends on the machine too.)
-    capsys.readouterr()
-    words = ["classify", "--eval", str(tmp_path / "run" / "best.pt"), "--data", str(colour_data)]
-    assert run_command([*words, "--val", "val"]) == 0
-    assert capsys.readouterr().out == "top-1 100.0 %, top-5 100.0 % of 6 pictures\n"
-    assert run_command([*words, "--val", "train"]) == 0
-    top1 = re.fullmatch(r"top-1 ([\d.]+) %, top-5 100\.0 % of 12 pictures\n", capsys.readouterr().out)
-    assert float(top1[1]) > 80
+    # Judged again, the best epoch is what results.csv says of it. It is the first that is right about the list val, on
+    # some machines before all training pictures are known; the last one knows them all.
+    for file, chosen, pictures in (("best.pt", "val", 6), ("last.pt", "train", 12)):
+        capsys.readouterr()
+        words = ["classify", "--eval", str(tmp_path / "run" / file), "--data", str(colour_data), "--val", chosen]
+        assert run_command(words) == 0
+        said = rf"top-1 100\.0 %, top-5 100\.0 % of {pictures} pictures\n"
+        assert re.fullmatch(said, capsys.readouterr().out), file
 
 
 def _flags(words: list[str]) -> list[str]:
