@@ -126,7 +126,7 @@ class Classify(TrainingRun):
         return [str(self.folder.paths[i]) for i in self._keys()[: self.config.batch]]
 
     def _parts(self, batch: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-        logits = self.parallel(batch["images"].contiguous(memory_format=torch.channels_last)).float()
+        logits = self.net(batch["images"].contiguous(memory_format=torch.channels_last)).float()
         smoothing = self.config.label_smoothing
         loss = cross_entropy(logits, batch["class_ids"], label_smoothing=smoothing, reduction="sum")
         pictures = distributed.total(torch.tensor(float(len(logits)), device=self.device)) / distributed.count()

@@ -13,6 +13,10 @@ from typing import Any, TypeVar
 
 import torch
 import torch.distributed as dist
+
+# Its functions have the process group of the time of this import as a default argument. An optimiser's first step would
+# import it too: then they would keep the group, and gloo's threads, beyond `leave_processes` (PyTorch 2.13).
+import torch.distributed.nn.functional  # noqa: F401
 from torch import nn
 
 from .device import find_device
@@ -42,7 +46,7 @@ def join_processes(device_name: str) -> torch.device:
 
 
 def leave_processes() -> None:
-    """Ends what `join_processes` began."""
+    """Ends what `join_processes` began, its threads too: one that is still there when Python ends can abort it."""
     if dist.is_initialized():
         dist.destroy_process_group()
 
@@ -56,11 +60,24 @@ def rank() -> int:
     return dist.get_rank() if dist.is_initialized() else 0
 
 
-def parallel(net: nn.Module, device: torch.device) -> nn.Module:
-    """The net to call in training: its backward leaves the mean of all processes' gradients in `net`."""
+def begin_alike(net: nn.Module) -> None:
+    """Gives the net of every process the weights that the first process has."""
+    if count() > 1:
+        net.load_state_dict(from_first(net.state_dict()))
+
+
+def average_gradients(net: nn.Module) -> None:
+    """Leaves the mean of all processes' gradients in each: what a step with all their pictures has.
+
+    All gradients go in one message, after the backward pass: they are a few MB. DistributedDataParallel sends while it
+    still computes, but has a hold on the process group for as long as the run is in use.
+    """
     if count() == 1:
-        return net
-    return nn.parallel.DistributedDataParallel(net, [device] if device.type == "cuda" else None)
+        return
+    gradients = [parameter.grad for parameter in net.parameters() if parameter.grad is not None]
+    mean = total(torch.cat([gradient.flatten() for gradient in gradients])) / count()
+    for gradient, part in zip(gradients, mean.split([gradient.numel() for gradient in gradients])):
+        gradient.copy_(part.view_as(gradient))
 
 
 def synchronised_norms(net: nn.Module, device: torch.device) -> nn.Module:

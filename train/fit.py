@@ -219,7 +219,7 @@ class Fit(TrainingRun):
 
     def _parts(self, batch: Batch) -> dict[str, torch.Tensor]:
         images = batch.images.contiguous(memory_format=torch.channels_last)
-        return self.losses[images.shape[3]](self.net.split(self.parallel(images).float()), batch)
+        return self.losses[images.shape[3]](self.net.split(self.net(images).float()), batch)
 
     @torch.no_grad()
     def _validate(self, averaged: nn.Module) -> dict[str, float]:

@@ -34,10 +34,10 @@ def test_the_shares_of_a_step_make_the_step(items: int, batch: int, count: int, 
     assert len(joined) - max(items - done, 0) < count, "no more is repeated than needed"
 
 
-def start_two(words: list[str]) -> subprocess.Popen:
-    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2", "-m", "train"]
+def start_two(words: list[str], program: tuple[str, ...] = ("-m", "train")) -> subprocess.Popen:
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
     return subprocess.Popen(
-        [*command, *words],
+        [*command, *program, *words],
         cwd=ROOT,
         env=os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)},
         stdout=subprocess.PIPE,
@@ -47,9 +47,9 @@ def start_two(words: list[str]) -> subprocess.Popen:
     )
 
 
-def run_two(words: list[str]) -> tuple[int, str, str]:
+def run_two(words: list[str], program: tuple[str, ...] = ("-m", "train")) -> tuple[int, str, str]:
     """Exit code, stdout, stderr."""
-    process = start_two(words)
+    process = start_two(words, program)
     printed, errors = process.communicate(timeout=400)
     return process.returncode, printed, errors
 
@@ -104,6 +104,29 @@ def test_two_processes_print_once_and_resume_bit_for_bit(fit_devkit: Path, tmp_p
     code, _, errors = run_two(["fit", "--resume", str(out)])
     assert code == 0, errors
     assert_same_run(out, tmp_path / "whole")
+
+
+THREADS = """
+import sys
+from pathlib import Path
+from train.__main__ import main
+
+def gloo_threads():
+    return [name for path in Path("/proc/self/task").glob("*/comm") if "gloo" in (name := path.read_text())]
+
+code = main(sys.argv[1:])
+print(code, "with", len(gloo_threads()), "threads of gloo")
+"""
+
+
+@pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="the names of threads are Linux's")
+def test_no_thread_of_the_joined_processes_outlives_the_command(fit_devkit: Path, tmp_path: Path):
+    """One that does can abort the process while Python ends: "terminate called without an active exception"."""
+    program = tmp_path / "threads.py"
+    program.write_text(THREADS)
+    code, printed, errors = run_two(fit_words(fit_devkit, tmp_path / "run", sizes="64:1"), (str(program),))
+    assert code == 0, errors
+    assert printed.count("0 with 0 threads of gloo") == 2, printed
 
 
 def test_two_processes_stop_together_on_a_bad_loss(fit_devkit: Path, tmp_path: Path):
