@@ -17,6 +17,7 @@ from pathlib import Path
 from . import __version__, detect_command, info_command, unpack_command
 from .backends import BACKENDS
 from .errors import SqdetError
+from .exit_code import exit_code
 from .postprocess import NMS_THRESHOLD, SCORE_THRESHOLD
 
 
@@ -34,21 +35,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     # A damaged video makes FFmpeg print a page from its threads; it reads this once, when it is first used.
     os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
     arguments = build_parser().parse_args(argv)
-    try:
-        with _one_line_warnings():
-            code = arguments.run(arguments)
-        sys.stdout.flush()  # a closed pipe shows here, not at exit where nobody can catch it
-        return code
-    except SqdetError as error:
-        return _fail(str(error))
-    except BrokenPipeError:  # `sqdet detect photos | head`
-        sys.stdout = open(os.devnull, "w")  # noqa: SIM115  (open until exit, for Python's last flush)
-        return 141
-    except OSError as error:
-        return _fail(f"{error.filename}: {error.strerror}" if error.filename else str(error))
-    except KeyboardInterrupt:
-        print("sqdet: interrupted", file=sys.stderr)
-        return 130
+    with _one_line_warnings():
+        return exit_code(lambda: arguments.run(arguments), (SqdetError,), _say)
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -114,13 +102,12 @@ def _one_line_warnings() -> Iterator[None]:
     """Warnings go to stderr like errors, without the line of our source that Python shows."""
 
     def show(message: Warning | str, *where: object) -> None:
-        print(f"sqdet: {message}", file=sys.stderr)
+        _say(str(message))
 
     with warnings.catch_warnings():
         warnings.showwarning = show
         yield
 
 
-def _fail(message: str) -> int:
+def _say(message: str) -> None:
     print(f"sqdet: {' '.join(message.split())}", file=sys.stderr)
-    return 2

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import argparse
-import os
 import sys
 from types import ModuleType
+
+from sqdet_cv.exit_code import exit_code
 
 
 def build_parser(program: str, commands: dict[str, tuple[ModuleType, str]]) -> argparse.ArgumentParser:
@@ -27,37 +28,19 @@ def run_command(
 ) -> int:
     """Parses and runs one of `commands`, as of `build_parser`.
 
-    Returns the exit code: 0, 130 after Ctrl-C, 141 where the output went into a pipe that closed, or 2 after one of
-    `user_errors`, or what the system refuses (a disk that is full, a folder that may not be written to), whose message
-    is printed.
+    Returns the exit code, as of `sqdet_cv.exit_code`.
     """
     args = build_parser(program, commands).parse_args(argv)
-    try:
+
+    def work() -> int:
         args.run(args)
-        sys.stdout.flush()  # a closed pipe shows here, not at exit where nobody can catch it
-    except user_errors as error:
-        return _fail(_message(error))
-    except BrokenPipeError:  # `python -m train models | head`
-        sys.stdout = open(os.devnull, "w")  # noqa: SIM115  (open until exit, for Python's last flush)
-        return 141
-    except OSError as error:
-        if not error.filename:
-            raise
-        return _fail(f"{error.filename}: {error.strerror}")
-    except KeyboardInterrupt:
-        print("interrupted", file=sys.stderr)
-        return 130
-    return 0
+        return 0
+
+    return exit_code(work, user_errors, _say)
 
 
-def _fail(message: str) -> int:
-    print(f"error: {message}", file=sys.stderr)
-    return 2
-
-
-def _message(error: Exception) -> str:
-    """Its one line; a DataLoader's worker process wraps that in its own traceback."""
-    text = str(error).strip()
+def _say(text: str) -> None:
+    """Prints a message in one line; a DataLoader's worker process wraps that in its own traceback."""
     if "\nOriginal Traceback" in text:
-        text = text.splitlines()[-1].removeprefix(f"{type(error).__module__}.{type(error).__qualname__}: ")
-    return text
+        text = text.strip().splitlines()[-1].split(": ", 1)[1]  # behind the name of the exception
+    print(f"error: {text.strip()}", file=sys.stderr)

@@ -38,6 +38,7 @@ ENDS = {
         2,
         "error: /root/x: Permission denied\n",
     ),
+    "a full disk behind stdout": (raiser(OSError(28, "No space left")), 2, "error: No space left\n"),
     "a closed pipe": (raiser(BrokenPipeError(32, "Broken pipe")), 141, ""),
     "Ctrl-C": (raiser(KeyboardInterrupt()), 130, "interrupted\n"),
 }
