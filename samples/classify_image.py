@@ -11,10 +11,9 @@ from pathlib import Path
 import cv2
 
 from sqdet_cv import Classification, Classifier, SqdetError
+from sqdet_cv.draw import FONT, write_text
 from sqdet_cv.outputs import plan_outputs, write_picture
 from sqdet_cv.sources import find_sources, read_picture
-
-FONT = cv2.FONT_HERSHEY_SIMPLEX
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -65,13 +64,8 @@ def write_classes(image_bgr, found: list[Classification]):
     height, width = image.shape[:2]
     widest = max(cv2.getTextSize(line, FONT, 1, 1)[0][0] for line in lines)
     scale = min(max(0.4, height / 500), 0.95 * width / (widest + 20))
-    stroke = max(1, round(1.5 * scale))
     for i, line in enumerate(lines):
-        corner = (round(10 * scale), round((i + 1) * 32 * scale))
-        # A dark rim is readable anywhere. Not as a thicker stroke, which OpenCV 5 spaces more widely.
-        for dx, dy in [(-1, -1), (-1, 1), (1, -1), (1, 1), (0, 0)]:
-            color = (0, 0, 0) if dx else (255, 255, 255)
-            cv2.putText(image, line, (corner[0] + dx, corner[1] + dy), FONT, scale, color, stroke, cv2.LINE_AA)
+        write_text(image, line, (round(10 * scale), round((i + 1) * 32 * scale)), scale)
     return image
 
 

@@ -9,10 +9,8 @@ import time
 from contextlib import ExitStack
 from pathlib import Path
 
-import cv2
-
 from sqdet_cv import Detector, SqdetError
-from sqdet_cv.draw import draw
+from sqdet_cv.draw import draw, write_text
 from sqdet_cv.interrupt import CtrlC
 from sqdet_cv.outputs import VideoFile, write_picture
 from sqdet_cv.postprocess import SCORE_THRESHOLD
@@ -27,7 +25,7 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument(
         "--score", type=float, default=SCORE_THRESHOLD, help="least score of a detection (default: %(default)s)"
     )
-    parser.add_argument("--save", type=Path, metavar="FILE", help="write .mp4 (a picture: its kind), open no window")
+    parser.add_argument("--save", type=Path, metavar="FILE", help="write an .mp4 (a picture: .png), open no window")
     arguments = parser.parse_args(argv)
     try:
         detect(arguments.source, arguments.save, Detector(arguments.model, score_threshold=arguments.score))
@@ -39,6 +37,8 @@ def main(argv: list[str] | None = None) -> int:
 
 def detect(address: str, save: Path | None, detector: Detector) -> None:
     source = find_sources([address])[0]
+    if save is not None and not source.is_still and save.suffix != ".mp4":
+        raise SqdetError(f"--save {save}: expected a name that ends in .mp4 for a video")
     window = Window("sqdet") if save is None else None
     fps, before = 0.0, time.perf_counter()
     with CtrlC() as ctrl_c, ExitStack() as files:
@@ -49,7 +49,8 @@ def detect(address: str, save: Path | None, detector: Detector) -> None:
             # smoothed, since a number that jumps cannot be read
             fps = 0.9 * fps + 0.1 / (now - before) if frame.index > 1 else 1 / (now - before)
             before = now
-            write_fps(image, fps)
+            scale = max(0.4, image.shape[0] / 700)
+            write_text(image, f"{fps:.1f} fps", (round(10 * scale), image.shape[0] - round(12 * scale)), scale)
             if window is not None:
                 window.show(image)
                 if window.poll(0 if source.is_still else 1) in QUIT_KEYS:
@@ -61,13 +62,6 @@ def detect(address: str, save: Path | None, detector: Detector) -> None:
                 video.write(image)
             if ctrl_c.pressed:
                 break
-
-
-def write_fps(image, fps: float) -> None:
-    scale = max(0.4, image.shape[0] / 700)
-    corner = (round(10 * scale), image.shape[0] - round(12 * scale))
-    for color, stroke in (((0, 0, 0), 4), ((255, 255, 255), 1.5)):  # a dark rim makes it readable on any picture
-        cv2.putText(image, f"{fps:.1f} fps", corner, 0, scale, color, max(1, round(stroke * scale)), cv2.LINE_AA)
 
 
 if __name__ == "__main__":

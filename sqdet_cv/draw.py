@@ -54,6 +54,21 @@ def draw(
     return image
 
 
+def write_text(image_bgr: np.ndarray, text: str, corner_xy: tuple[int, int], scale: float) -> None:
+    """Writes white text with a dark rim, readable on any picture, into the picture itself.
+
+    Args:
+        image_bgr: (H, W, 3) uint8.
+        corner_xy: the lower left corner of the first letter, in pixels.
+        scale: 1 has capital letters of 22 pixels.
+    """
+    stroke = max(1, round(1.5 * scale))
+    # The rim is the text itself, moved. A thicker stroke does not do: OpenCV 5 spaces it more widely.
+    for dx, dy in [(-1, -1), (-1, 1), (1, -1), (1, 1), (0, 0)]:
+        color = (0, 0, 0) if dx else (255, 255, 255)
+        cv2.putText(image_bgr, text, (corner_xy[0] + dx, corner_xy[1] + dy), FONT, scale, color, stroke, cv2.LINE_AA)
+
+
 def class_color(class_id: int) -> tuple[int, int, int]:
     """The colour (B, G, R) of a class: always the same, and well apart from those of its neighbours."""
     hue = (0.05 + class_id * GOLDEN_RATIO) % 1.0

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sqdet_cv.detections import Detections
-from sqdet_cv.draw import class_color, draw
+from sqdet_cv.draw import class_color, draw, write_text
 from sqdet_cv.errors import SqdetError
 
 
@@ -97,3 +97,14 @@ def test_non_contiguous_picture():
 )
 def test_no_box_or_label_is_an_error(size, box, label):
     assert draw(np.zeros((*size, 3), np.uint8), one(box, label=label)).shape == (*size, 3)
+
+
+@pytest.mark.parametrize("scale", [0.4, 1.0, 2.5])
+def test_text_with_a_rim_is_readable_on_dark_and_on_light(scale: float):
+    dark, light = np.zeros((200, 900, 3), np.uint8), np.full((200, 900, 3), 255, np.uint8)
+    for picture in (dark, light):
+        write_text(picture, "12.3 fps", (20, 120), scale)
+    letters, rim = (np.nonzero((picture != picture[0, 0]).any(axis=(0, 2)))[0] for picture in (dark, light))
+    assert dark.max() > 250 and light.min() < 5
+    assert rim[0] <= letters[0] and letters[-1] <= rim[-1]
+    assert letters[0] - rim[0] <= 2 and rim[-1] - letters[-1] <= 2, "the last letter's rim is where the letter is"
