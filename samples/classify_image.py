@@ -13,13 +13,12 @@ import cv2
 from sqdet_cv import Classification, Classifier, SqdetError
 from sqdet_cv.draw import FONT, write_text
 from sqdet_cv.outputs import plan_outputs, write_picture
+from sqdet_cv.parser import OneLineParser
 from sqdet_cv.sources import find_sources, read_picture
 
 
 def main(argv: list[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    # one line instead of argparse's whole usage
-    parser.error = lambda message: parser.exit(2, f"classify_image: {message} (--help says more)\n")
+    parser = OneLineParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("pictures", nargs="+", metavar="PICTURE", help="picture, folder or glob")
     parser.add_argument("--model", help="exported .onnx with its .json beside it, or a .sqdet (default: the embedded)")
     parser.add_argument("--top", type=int, default=5, help="classes a picture (default: 5)")

@@ -13,13 +13,14 @@ from sqdet_cv import Detector, SqdetError
 from sqdet_cv.draw import draw, write_text
 from sqdet_cv.interrupt import CtrlC
 from sqdet_cv.outputs import VideoFile, write_picture
+from sqdet_cv.parser import OneLineParser
 from sqdet_cv.postprocess import SCORE_THRESHOLD
 from sqdet_cv.sources import find_sources
 from sqdet_cv.window import QUIT_KEYS, Window
 
 
 def main(argv: list[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = OneLineParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--source", default="0", help="camera number, video, stream URL or picture (default: 0)")
     parser.add_argument("--model", help="exported .onnx with its .json beside it (default: the embedded model)")
     parser.add_argument(

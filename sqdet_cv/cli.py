@@ -18,13 +18,8 @@ from . import __version__, detect_command, info_command, unpack_command
 from .backends import BACKENDS
 from .errors import SqdetError
 from .exit_code import exit_code
+from .parser import OneLineParser
 from .postprocess import NMS_THRESHOLD, SCORE_THRESHOLD
-
-
-class _Parser(argparse.ArgumentParser):
-    def error(self, message: str) -> None:
-        # One line: argparse would print the whole usage before it.
-        self.exit(2, f"{self.prog}: {message} (see {self.prog} --help)\n")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -40,7 +35,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def build_parser() -> argparse.ArgumentParser:
-    parser = _Parser(prog="sqdet", description="Object detection with cv2.dnn.")
+    parser = OneLineParser(prog="sqdet", description="Object detection with cv2.dnn.")
     parser.add_argument("--version", action="version", version=f"sqdet {__version__}")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
     _add_detect(commands)

@@ -7,11 +7,12 @@ import sys
 from types import ModuleType
 
 from sqdet_cv.exit_code import exit_code
+from sqdet_cv.parser import OneLineParser
 
 
 def build_parser(program: str, commands: dict[str, tuple[ModuleType, str]]) -> argparse.ArgumentParser:
     """The parser of a program whose `commands` are name to (module with add_arguments and run, one line of help)."""
-    parser = argparse.ArgumentParser(prog=program)
+    parser = OneLineParser(prog=program)
     subparsers = parser.add_subparsers(required=True, metavar="COMMAND")
     for name, (module, summary) in commands.items():
         subparser = subparsers.add_parser(name, help=summary, description=module.__doc__)

@@ -54,3 +54,11 @@ def test_how_a_command_ends(capsys, action, code, said):
 def test_a_bug_is_not_hidden(error: Exception):
     with pytest.raises(type(error)):
         run_with(raiser(error))
+
+
+@pytest.mark.parametrize("words", [["do", "--such"], ["do", "more"]])
+def test_what_a_command_does_not_know_is_one_line_that_names_the_command(capsys, words):
+    module = SimpleNamespace(__doc__="does it", add_arguments=lambda parser: None, run=None)
+    with pytest.raises(SystemExit, match="2"):
+        run_command("program", {"do": (module, "does it")}, words, ())
+    assert capsys.readouterr().err == f"program do: unrecognized arguments: {words[1]} (see program do --help)\n"
