@@ -20,16 +20,16 @@ from .data.source import open_dataset
 from .detectors import MIRROR_HELP, MODEL_HELP, file_names, open_together
 from .error_split import COLUMNS
 from .errors import TrainError
-from .evaluation import EVAL_SCORE_THRESHOLD, ClassResult, Evaluation, detect_all, evaluate_fully, mean_ap
+from .evaluation import EVAL_SCORE_THRESHOLD, ClassResult, Evaluation, detect_all, evaluate_fully, mean_ap, points
 from .figures import require_matplotlib
 from .labels import HELP, parse_labels
 from .report import check_report_path, report_html
 
 
 def table(results: Sequence[ClassResult], groups: dict[str, list[str]]) -> str:
-    """A Markdown table: AP in points (0 to 100), a line a class, then the means."""
+    """A Markdown table: AP in points (0 to 100), a line a class, then the means; a dash for a class without objects."""
     lines = ["| class | objects | AP | AP (VOC 07) |", "|---|---|---|---|"]
-    lines += [f"| {r.label} | {r.objects} | {100 * r.ap_area:.1f} | {100 * r.ap_07:.1f} |" for r in results]
+    lines += [f"| {r.label} | {r.objects} | {points(r.ap_area)} | {points(r.ap_07)} |" for r in results]
     for name, members in ({"mean": [r.label for r in results]} | groups).items():
         chosen = [r for r in results if r.label in members and r.objects]
         if not chosen:

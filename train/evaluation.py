@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -111,3 +112,8 @@ def mean_ap(results: Sequence[ClassResult], labels: Sequence[str] | None = None)
     """Mean area AP in [0, 1] over the classes (of `labels`) that have objects; NaN if none has."""
     values = [r.ap_area for r in results if r.objects and (labels is None or r.label in labels)]
     return float(np.mean(values)) if values else float("nan")
+
+
+def points(share: float) -> str:
+    """A share in [0, 1] as printed, 0 to 100; a dash for NaN, of a class without objects."""
+    return "\u2013" if math.isnan(share) else f"{100 * share:.1f}"

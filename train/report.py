@@ -17,7 +17,7 @@ from .coco_ap import SIZES
 from .curves import plot_calibration, plot_confusion, plot_error_split, plot_f1, plot_precision_recall, plot_sizes
 from .error_split import COLUMNS
 from .errors import TrainError
-from .evaluation import Evaluation, mean_ap
+from .evaluation import Evaluation, mean_ap, points
 from .matching import HIT_IOU, NEAR_IOU, Outcome
 from .mistakes import Mistake, missed_objects, wrong_detections
 
@@ -106,26 +106,26 @@ def _summary(e: Evaluation) -> list[list[str]]:
         ["mean AP, COCO, IoU 0.5", e.coco.ap_50["all"]],
     ]
     rows += [[f"mean AP, COCO, IoU 0.5 to 0.95, {name}", e.coco.ap[size]] for size, name in SIZES.items()]
-    return [[name, _points(value)] for name, value in rows]
+    return [[name, points(value)] for name, value in rows]
 
 
 def _class_rows(e: Evaluation) -> list[list[str]]:
     right, missed = e.errors.detections[Outcome.RIGHT], e.errors.missed
     counted = sum(e.errors.detections.values())
     rows = [
-        [r.label, str(r.objects), _points(r.ap_area), _points(r.ap_07), _points(ap), *_rates(*counts)]
+        [r.label, str(r.objects), points(r.ap_area), points(r.ap_07), points(ap), *_rates(*counts)]
         for r, ap, *counts in zip(e.classes, e.coco.class_ap, right, counted, missed)
     ]
     seven = [r.ap_07 for r in e.classes if r.objects]
     means = [mean_ap(e.classes), float(np.mean(seven)) if seven else math.nan, e.coco.ap["all"]]
     totals = (right.sum(), counted.sum(), missed.sum())
-    return [*rows, ["all", str(e.everything.objects), *map(_points, means), *_rates(*totals)]]
+    return [*rows, ["all", str(e.everything.objects), *map(points, means), *_rates(*totals)]]
 
 
 def _rates(right: int, detections: int, missed: int) -> list[str]:
     """Precision, recall and F1 in points."""
     shares = [(right, detections), (right, right + missed), (2 * right, detections + right + missed)]
-    return [_points(part / whole if whole else math.nan) for part, whole in shares]
+    return [points(part / whole if whole else math.nan) for part, whole in shares]
 
 
 def _error_rows(e: Evaluation) -> list[list[str]]:
@@ -133,10 +133,6 @@ def _error_rows(e: Evaluation) -> list[list[str]]:
     table = np.column_stack([sum(kinds), *kinds, e.errors.objects, e.errors.missed])
     names = [*e.labels, "all"]
     return [[name, *map(str, row)] for name, row in zip(names, [*table, table.sum(axis=0)])]
-
-
-def _points(value: float) -> str:
-    return "\u2013" if math.isnan(value) else f"{100 * value:.1f}"
 
 
 def _table(header: Sequence[str], rows: Sequence[Sequence[str]], totals: int = 0) -> str:

@@ -102,6 +102,7 @@ def test_the_table():
     assert "| cat | 30 | 25.0 | 30.0 |" in lines
     assert "| **mean** (2 classes) | 40 | **37.5** | 35.0 |" in lines
     assert "| **pets** (1 classes) | 30 | **25.0** | 30.0 |" in lines
+    assert "| dog | 0 | – | – |" in lines
     assert "empty" not in lines[-1]
 
 
