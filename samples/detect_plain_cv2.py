@@ -17,6 +17,8 @@ SCORE, NMS = 0.45, 0.4  # least score of a detection; IoU above which the weaker
 def main(model: str, picture: str, out: str) -> None:
     net = cv2.dnn.readNetFromONNX(np.frombuffer(Path(model).read_bytes(), np.uint8))
     spec = json.loads(Path(model).with_suffix(".json").read_text())  # labels, input size and what to subtract
+    if "boxes_xyxy" not in net.getUnconnectedOutLayersNames():
+        raise ValueError(f"{model}: has no output boxes_xyxy; expected one of python -m export onnx --head decoded")
     data = np.frombuffer(Path(picture).read_bytes(), np.uint8)
     image = cv2.imdecode(data, cv2.IMREAD_COLOR) if len(data) else None
     if image is None:

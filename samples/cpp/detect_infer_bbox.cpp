@@ -67,9 +67,9 @@ int main(int argc, char** argv)
     }
     catch (const cv::Exception&)  // it has no such layers, or is made for another input size
     {
-        return fail(caffemodel + ": not a model of python -m export caffe --infer-bbox");
+        tops.clear();
     }
-    if (tops[0].size() != 3 || tops[0][2].total() != size_t(CELLS * CELLS * SHAPES * 4)
+    if (tops.size() != 3 || tops[0].size() != 3 || tops[0][2].total() != size_t(CELLS * CELLS * SHAPES * 4)
         || tops[1][0].total() != size_t(CELLS * CELLS * SHAPES * CLASSES))
         return fail(caffemodel + ": not a model of python -m export caffe --infer-bbox");
     const int deltaShape[] = {CELLS, CELLS, SHAPES * 4};

@@ -6,6 +6,7 @@ import ast
 import shutil
 import subprocess
 import sys
+from importlib.resources import files
 from pathlib import Path
 
 import cv2
@@ -13,6 +14,7 @@ import numpy as np
 import pytest
 
 from sqdet_cv import Detector
+from sqdet_cv.cli import main as sqdet
 from tests.colours import BLUE_XYXY, DETECTOR, RED_XYXY, red_and_blue_picture
 
 from .loading import SAMPLES
@@ -79,6 +81,7 @@ def test_nothing_to_find(tmp_path: Path):
 BAD = {
     "no arguments": ([], "usage: "),
     "model missing": (["no.onnx", "a.png", "o.png"], "no.onnx"),
+    "another head": (["other.onnx", "a.png", "o.png"], "other.onnx: has no output boxes_xyxy"),
     "spec missing": (["alone.onnx", "a.png", "o.png"], "alone.json"),
     "picture missing": ([DETECTOR, "no.png", "o.png"], "no.png"),
     "not a picture": ([DETECTOR, "text.png", "o.png"], "text.png: not a picture"),
@@ -92,6 +95,8 @@ BAD = {
 def test_bad_input_is_one_line(tmp_path: Path, arguments: list[str | Path], said: str):
     cv2.imwrite(str(tmp_path / "a.png"), red_and_blue_picture())
     shutil.copy(DETECTOR, tmp_path / "alone.onnx")
+    embedded = files("sqdet_cv") / "models" / "sqdet_voc.sqdet"
+    assert sqdet(["unpack", str(embedded), "--out", str(tmp_path / "other.onnx")]) == 0
     (tmp_path / "text.png").write_text("hello")
     (tmp_path / "empty.png").touch()
     done = run(tmp_path, *arguments)
