@@ -11,7 +11,7 @@ OWN = ("sqdet_cv", "train", "export")
 
 @contextmanager
 def needs_packages(program: str) -> Iterator[None]:
-    """Around imports: ends the program with exit code 2 where another's package is missing."""
+    """Around imports: ends the program with exit code 2 where another's package is missing, 130 after Ctrl-C."""
     try:
         yield
     except ModuleNotFoundError as error:
@@ -19,3 +19,6 @@ def needs_packages(program: str) -> Iterator[None]:
             raise
         print(f"error: {program} needs {error.name}: pip install -c constraints.txt '.[train]'", file=sys.stderr)
         sys.exit(2)
+    except KeyboardInterrupt:  # PyTorch alone takes a second or more
+        print("interrupted", file=sys.stderr)
+        sys.exit(130)

@@ -30,3 +30,9 @@ def test_a_missing_package_is_said_in_a_line(tmp_path: Path, program: str, packa
 def test_a_module_of_ours_that_is_missing_is_a_bug():
     with pytest.raises(ModuleNotFoundError), needs_packages("python -m train"):
         raise ModuleNotFoundError(name="train.nothing")
+
+
+def test_ctrl_c_while_packages_are_imported(capsys):
+    with pytest.raises(SystemExit, match="130"), needs_packages("python -m train"):
+        raise KeyboardInterrupt
+    assert capsys.readouterr().err == "interrupted\n"
