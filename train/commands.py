@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import re
 import sys
 from types import ModuleType
 
@@ -43,5 +44,5 @@ def run_command(
 def _say(text: str) -> None:
     """Prints a message in one line; a DataLoader's worker process wraps that in its own traceback."""
     if "\nOriginal Traceback" in text:
-        text = text.strip().splitlines()[-1].split(": ", 1)[1]  # behind the name of the exception
+        text = re.sub(r"^[\w.]+Error: ", "", text.strip().splitlines()[-1])
     print(f"error: {text.strip()}", file=sys.stderr)

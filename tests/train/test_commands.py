@@ -29,10 +29,14 @@ def raiser(error: BaseException):
 WORKER = TrainError(
     "Caught TrainError in worker\nOriginal Traceback (...)\n  File x\ntrain.errors.TrainError: a.jpg: damaged"
 )
+LINES = TrainError(
+    "Caught TrainError in worker\nOriginal Traceback (...)\ntrain.errors.TrainError: a.jpg:\nexpected a jpg"
+)
 ENDS = {
     "done": (lambda: None, 0, ""),
     "user error": (raiser(TrainError("a.jpg: missing")), 2, "error: a.jpg: missing\n"),
     "user error in a worker process": (raiser(WORKER), 2, "error: a.jpg: damaged\n"),
+    "the last line of one in a worker process": (raiser(LINES), 2, "error: expected a jpg\n"),
     "no permission": (
         raiser(PermissionError(13, "Permission denied", "/root/x")),
         2,
