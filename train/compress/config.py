@@ -116,7 +116,6 @@ class CompressConfig:
             annotations=self.annotations,
             view_teacher=self.view_teacher,
             labels="",
-            init="",
             sizes=f"{self.size}:{epochs}",
             frozen=self.frozen,
             augment=trained.augment if self.mosaic == OWN else dataclasses.replace(trained.augment, mosaic=self.mosaic),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import signal
 from pathlib import Path
@@ -70,6 +71,15 @@ def test_one_shot_needs_no_photos(checkpoint: Path, devkit: Path, tmp_path: Path
     assert_pruned_and_shared(tmp_path / "run" / "compressed.pt", 8)
     assert "70.0 % of the weights are zero" in capsys.readouterr().out
     assert not (tmp_path / "run" / "prune").exists()
+
+
+def test_a_net_that_began_with_another(checkpoint: Path, devkit: Path, tmp_path: Path):
+    """`fit --net init --init X`, as README trains; by now X may be gone."""
+    net, spec = net_from_checkpoint(checkpoint)
+    config = dataclasses.asdict(FitConfig(balance=0.0, net="init", init=str(tmp_path / "gone.sqdet")))
+    save_checkpoint(tmp_path / "best.pt", net, spec, net.state_dict(), {"config": config})
+    assert run(words(tmp_path / "best.pt", devkit, tmp_path / "run")) == 0
+    assert_pruned_and_shared(tmp_path / "run" / "compressed.pt", 8)
 
 
 def test_pruning_alone(checkpoint: Path, devkit: Path, tmp_path: Path):
