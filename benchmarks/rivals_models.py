@@ -12,9 +12,9 @@ import numpy as np
 
 from export.onnx_wire import find_tensors
 from sqdet_cv import packed
-from sqdet_cv.files import atomic_path
 from sqdet_cv.model_file import embedded_file
 from sqdet_cv.spec import ModelSpec
+from sqdet_cv.util.atomic_files import atomic_path
 from train.errors import TrainError
 
 EMBEDDED_NAME = "sqdet (embedded)"

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from sqdet_cv.files import write_text_atomically
+from sqdet_cv.util.atomic_files import write_text_atomically
 from train.errors import TrainError
 
 

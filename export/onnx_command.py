@@ -6,7 +6,7 @@ import argparse
 
 import onnx
 
-from sqdet_cv.files import atomic_path
+from sqdet_cv.util.atomic_files import atomic_path
 
 from .calibrate import calibration_pictures, collect_ranges
 from .check import EXACT, HALF, check_detector

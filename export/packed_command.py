@@ -8,9 +8,9 @@ from pathlib import Path
 
 from sqdet_cv.classifier_spec import ClassifierSpec
 from sqdet_cv.errors import SpecError
-from sqdet_cv.files import write_bytes_atomically
 from sqdet_cv.packed import SUFFIX, unpack
 from sqdet_cv.spec import ModelSpec
+from sqdet_cv.util.atomic_files import write_bytes_atomically
 
 from .errors import ExportError
 from .packed import pack

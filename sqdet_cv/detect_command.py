@@ -16,9 +16,9 @@ from .detections import Detections
 from .detector import Detector
 from .draw import draw
 from .errors import SqdetError
-from .interrupt import CtrlC
 from .outputs import Recorder, VideoFile, csv_recorder, json_recorder, plan_outputs, write_picture
 from .sources import Frame, Source, find_sources
+from .util.interrupt import CtrlC
 from .window import QUIT_KEYS, Window
 
 PROGRESS_SECONDS = 0.2  # between two updates of a terminal's line

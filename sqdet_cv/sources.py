@@ -19,7 +19,7 @@ import cv2
 import numpy as np
 
 from .errors import SourceError
-from .muted import muted_stderr
+from .util.stderr import muted_stderr
 
 # What a folder or glob picks up. A file that is named outright may have any suffix.
 PICTURE_SUFFIXES = frozenset(

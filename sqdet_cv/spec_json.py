@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import ClassVar, TypeVar
 
 from .errors import SpecError
-from .files import write_text_atomically
+from .util.atomic_files import write_text_atomically
 
 Spec = TypeVar("Spec", bound="JsonSpec")
 

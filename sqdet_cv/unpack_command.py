@@ -6,8 +6,8 @@ import argparse
 from pathlib import Path
 
 from .errors import ModelFileError
-from .files import write_bytes_atomically
 from .packed import unpack
+from .util.atomic_files import write_bytes_atomically
 
 
 def add(commands: argparse._SubParsersAction) -> None:

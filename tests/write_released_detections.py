@@ -9,7 +9,7 @@ import json
 
 import cv2
 
-from sqdet_cv.files import write_text_atomically
+from sqdet_cv.util.atomic_files import write_text_atomically
 from train.detectors import TorchDetector
 
 from .released import DETECTIONS, PHOTOS, SCORE_THRESHOLD, released_net

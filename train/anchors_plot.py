@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from sqdet_cv.files import atomic_path
+from sqdet_cv.util.atomic_files import atomic_path
 
 from .anchors import best_iou, nearest
 from .errors import TrainError

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from sqdet_cv.files import atomic_path
+from sqdet_cv.util.atomic_files import atomic_path
 
 
 def save_bad_batch(

@@ -9,8 +9,8 @@ from pathlib import Path
 import torch
 
 from sqdet_cv.classifier_spec import ClassifierSpec
-from sqdet_cv.files import atomic_path
 from sqdet_cv.spec import ModelSpec
+from sqdet_cv.util.atomic_files import atomic_path
 
 from .errors import TrainError
 from .models.squeezedet import NetConfig, SqueezeDet

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from sqdet_cv.files import write_bytes_atomically, write_text_atomically
+from sqdet_cv.util.atomic_files import write_bytes_atomically, write_text_atomically
 
 from .calibration import calibration
 from .coco_ap import SIZES, check_pycocotools

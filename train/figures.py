@@ -7,7 +7,7 @@ import io
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sqdet_cv.files import atomic_path
+from sqdet_cv.util.atomic_files import atomic_path
 
 from .errors import TrainError
 

@@ -14,7 +14,7 @@ from tqdm import tqdm
 
 from sqdet_cv.boxes import iou_matrix
 from sqdet_cv.detections import Detections
-from sqdet_cv.files import write_bytes_atomically
+from sqdet_cv.util.atomic_files import write_bytes_atomically
 
 from .class_shares import TEACHER_THRESHOLD, class_shares
 from .data.loader import read_image

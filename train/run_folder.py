@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from sqdet_cv.files import write_text_atomically
+from sqdet_cv.util.atomic_files import write_text_atomically
 
 from .config import to_yaml
 from .errors import TrainError

@@ -15,8 +15,8 @@ from tqdm import tqdm
 
 from sqdet_cv.detections import Detections
 from sqdet_cv.draw import draw
-from sqdet_cv.files import atomic_path
 from sqdet_cv.spec import ModelSpec
+from sqdet_cv.util.atomic_files import atomic_path
 
 from .config import add_options, from_options, require_at_least
 from .data.augment import AugmentConfig

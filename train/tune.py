@@ -17,7 +17,7 @@ import typing
 from dataclasses import dataclass
 from pathlib import Path
 
-from sqdet_cv.files import write_text_atomically
+from sqdet_cv.util.atomic_files import write_text_atomically
 
 from .config import add_options, from_options, from_yaml, option, require_at_least
 from .errors import NotFiniteError, TrainError

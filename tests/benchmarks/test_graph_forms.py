@@ -5,8 +5,8 @@ import numpy as np
 import onnx
 import pytest
 import torch
-
 from benchmarks.forms import FORMS, exported, write_forms
+
 from benchmarks.graph_forms import BASE, largest_difference, load_runners, main, sample_blob
 from export.graph import trace
 from export.onnx_model import INPUT

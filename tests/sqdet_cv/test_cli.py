@@ -17,7 +17,7 @@ from .detect_runs import (
     all_files,
     count_frames,
     detect,
-    fake_detector,  # noqa: F401  (a fixture for all that imports it)
+    fake_detector,
     save_picture,
     save_video,
     start,

@@ -11,14 +11,7 @@ import pytest
 from sqdet_cv.outputs import VideoFile, plan_outputs
 from sqdet_cv.sources import Source
 
-from .detect_runs import (
-    all_files,
-    count_frames,
-    detect,
-    fake_detector,  # noqa: F401  (a fixture for all that imports it)
-    save_picture,
-    save_video,
-)
+from .detect_runs import all_files, count_frames, detect, fake_detector, save_picture, save_video
 
 # -- pictures and videos that are written ---------------------------------------------------------------------------
 

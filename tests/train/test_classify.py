@@ -22,13 +22,7 @@ from train.models.squeezenet import SqueezeNet, draw_weights
 from train.schedules import SOLVERS
 from train.weights import initialise
 
-from .classify_runs import (
-    BATCH,
-    LABELS,
-    classify_words,
-    load,
-    run_command,
-)
+from .classify_runs import BATCH, LABELS, classify_words, load, run_command
 
 # -- a run ----------------------------------------------------------------------------------------------------
 

@@ -14,13 +14,7 @@ import pytest
 from tests.colour_folder import write_colour_folder
 from train.classify import Classify
 
-from .classify_runs import (
-    ROOT,
-    assert_same_run,
-    classify_words,
-    load,
-    run_command,
-)
+from .classify_runs import ROOT, assert_same_run, classify_words, load, run_command
 
 SIGNALS = {
     "killed": (signal.SIGKILL, -signal.SIGKILL, ""),

@@ -16,11 +16,7 @@ from train.errors import TrainError
 from train.fit import Fit, FitConfig, parse_sizes
 from train.losses import LOSSES
 
-from .fit_runs import (
-    BATCH,
-    fit_words,
-    run_command,
-)
+from .fit_runs import BATCH, fit_words, run_command
 
 # -- a run ----------------------------------------------------------------------------------------------------
 

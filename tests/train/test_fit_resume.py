@@ -18,13 +18,7 @@ from train.checkpoint import load_checkpoint
 from train.fit import Fit
 from train.losses import LOSSES
 
-from .fit_runs import (
-    ROOT,
-    assert_same_run,
-    fit_words,
-    interrupted,
-    run_command,
-)
+from .fit_runs import ROOT, assert_same_run, fit_words, interrupted, run_command
 
 SIGNALS = {
     "killed": (signal.SIGKILL, -signal.SIGKILL, ""),

@@ -17,8 +17,8 @@ from pathlib import Path
 from torch import nn
 from tqdm import tqdm
 
-from sqdet_cv.files import write_text_atomically
 from sqdet_cv.spec import ModelSpec
+from sqdet_cv.util.atomic_files import write_text_atomically
 
 from ..checkpoint import net_from_checkpoint
 from ..data.sample import VocSample

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from sqdet_cv.files import atomic_path
+from sqdet_cv.util.atomic_files import atomic_path
 
 
 def plot_scan(path: Path, scan: dict) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from sqdet_cv.files import atomic_path
+from sqdet_cv.util.atomic_files import atomic_path
 
 from ..errors import TrainError
 from .measure import BIN_EDGES, Measurement

@@ -7,7 +7,7 @@ import stat
 import numpy as np
 import pytest
 
-from sqdet_cv.files import atomic_path, write_bytes_atomically, write_text_atomically
+from sqdet_cv.util.atomic_files import atomic_path, write_bytes_atomically, write_text_atomically
 
 
 @pytest.fixture(params=[None, b"old"], ids=["new file", "old file"])
