@@ -22,7 +22,7 @@ from benchmarks.errors import one_line_errors
 from export.graph import trace
 from export.onnx_model import INPUT, detector_model
 from export.packed import pack
-from sqdet_cv.spec import ModelSpec
+from sqdet_cv.spec.detector_spec import ModelSpec
 from sqdet_cv.util.atomic_files import atomic_path, write_text_atomically
 from train.checkpoint import net_from_checkpoint
 from train.compress.compress import Compress

@@ -18,7 +18,7 @@ from collections.abc import Sequence
 
 import torch
 
-from sqdet_cv.spec import ModelSpec
+from sqdet_cv.spec.detector_spec import ModelSpec
 from train.data.augment import AugmentConfig
 from train.data.loader import Batch, DetectionData, epoch_order, make_loader
 from train.data.source import HELP as DATA_HELP

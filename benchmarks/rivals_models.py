@@ -13,7 +13,7 @@ import numpy as np
 from export.onnx_wire import find_tensors
 from sqdet_cv import packed
 from sqdet_cv.model_file import embedded_file
-from sqdet_cv.spec import ModelSpec
+from sqdet_cv.spec.detector_spec import ModelSpec
 from sqdet_cv.util.atomic_files import atomic_path
 from train.errors import TrainError
 

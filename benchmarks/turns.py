@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 
 from sqdet_cv.model_file import read_onnx
-from sqdet_cv.spec import ModelSpec
+from sqdet_cv.spec.detector_spec import ModelSpec
 
 WARM_UP = 10
 

@@ -8,7 +8,7 @@ import numpy as np
 from sqdet_cv.boxes import clip_boxes, decode_deltas
 from sqdet_cv.caffe_file import forward_detector
 from sqdet_cv.preprocess import images_to_blob
-from sqdet_cv.spec import ModelSpec
+from sqdet_cv.spec.detector_spec import ModelSpec
 from train.models.squeezedet import SqueezeDet
 
 from .check import Tolerance, compare, sample_pictures

@@ -8,7 +8,7 @@ import dataclasses
 from sqdet_cv.caffe_file import read_caffe, require_caffe_importer
 from sqdet_cv.infer_bbox import VOC_2017_SPEC
 from sqdet_cv.postprocess import NMS_THRESHOLD
-from sqdet_cv.spec import ModelSpec
+from sqdet_cv.spec.detector_spec import ModelSpec
 from sqdet_cv.util.atomic_files import write_bytes_atomically
 
 from .caffe_check import check_caffe, check_detection_output

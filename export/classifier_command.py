@@ -11,8 +11,8 @@ import numpy as np
 from torch import nn
 
 from sqdet_cv.caffe_file import read_caffe
-from sqdet_cv.classifier_spec import ClassifierSpec
 from sqdet_cv.model_file import read_onnx
+from sqdet_cv.spec.classifier_spec import ClassifierSpec
 from sqdet_cv.util.atomic_files import write_bytes_atomically
 from train.checkpoint import classifier_from_checkpoint, is_classifier_checkpoint
 from train.classifier_weights import CROP, SQUARE, center_crop_spec, squeezenet_from_weights

@@ -25,7 +25,7 @@ from onnx import TensorProto, helper
 from torch import Tensor
 
 from sqdet_cv.model_file import read_onnx
-from sqdet_cv.spec import ModelSpec
+from sqdet_cv.spec.detector_spec import ModelSpec
 
 from .check import GridNet, Tolerance, check_detector
 from .errors import ExportError

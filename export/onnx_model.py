@@ -13,8 +13,8 @@ import onnx
 from onnx import TensorProto, helper, numpy_helper
 
 from sqdet_cv.classifier import OUTPUT as PROBABILITIES
-from sqdet_cv.classifier_spec import ClassifierSpec
-from sqdet_cv.spec import ModelSpec
+from sqdet_cv.spec.classifier_spec import ClassifierSpec
+from sqdet_cv.spec.detector_spec import ModelSpec
 
 from .errors import ExportError
 from .graph import Layer

@@ -6,7 +6,7 @@ import argparse
 import dataclasses
 from pathlib import Path
 
-from sqdet_cv.spec import ModelSpec
+from sqdet_cv.spec.detector_spec import ModelSpec
 from train.checkpoint import net_from_checkpoint
 from train.models.squeezedet import SqueezeDet
 

@@ -6,10 +6,10 @@ import argparse
 import time
 from pathlib import Path
 
-from sqdet_cv.classifier_spec import ClassifierSpec
 from sqdet_cv.errors import SpecError
 from sqdet_cv.packed import SUFFIX, unpack
-from sqdet_cv.spec import ModelSpec
+from sqdet_cv.spec.classifier_spec import ClassifierSpec
+from sqdet_cv.spec.detector_spec import ModelSpec
 from sqdet_cv.util.atomic_files import write_bytes_atomically
 
 from .errors import ExportError

@@ -8,11 +8,11 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 
-from .classifier_spec import ClassifierSpec
 from .errors import ModelFileError, SqdetError
 from .first_forward import start_network
 from .model_file import load_model
 from .preprocess import check_image, classifier_blob
+from .spec.classifier_spec import ClassifierSpec
 
 OUTPUT = "probabilities"  # of the files that `python -m export classifier` writes
 

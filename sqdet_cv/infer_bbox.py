@@ -15,7 +15,7 @@ import cv2
 import numpy as np
 
 from .errors import SqdetError
-from .spec import VOC_LABELS, ModelSpec
+from .spec.detector_spec import VOC_LABELS, ModelSpec
 
 VOC_2017_SPEC = ModelSpec(
     labels=VOC_LABELS,

@@ -13,7 +13,7 @@ from . import __version__
 from .backends import BACKENDS
 from .detector import Detector
 from .model_file import embedded_file
-from .spec import ModelSpec
+from .spec.detector_spec import ModelSpec
 
 
 def run(arguments: argparse.Namespace) -> int:

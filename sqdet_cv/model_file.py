@@ -12,11 +12,11 @@ import numpy as np
 
 from . import packed
 from .caffe_file import read_caffe, require_caffe_importer
-from .classifier_spec import ClassifierSpec
 from .errors import ModelFileError, SpecError
 from .network_file import import_network
-from .spec import ModelSpec
-from .spec_json import Spec
+from .spec.classifier_spec import ClassifierSpec
+from .spec.detector_spec import ModelSpec
+from .spec.json_spec import Spec
 
 if TYPE_CHECKING:
     from importlib.resources.abc import Traversable  # not in Python 3.10

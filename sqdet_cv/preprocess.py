@@ -7,9 +7,9 @@ from collections.abc import Sequence
 import cv2
 import numpy as np
 
-from .classifier_spec import ClassifierSpec
 from .errors import SqdetError
-from .spec import ModelSpec
+from .spec.classifier_spec import ClassifierSpec
+from .spec.detector_spec import ModelSpec
 
 
 def check_image(image: object) -> None:

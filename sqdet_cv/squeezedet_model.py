@@ -17,7 +17,7 @@ from .detector import Detector
 from .errors import SqdetError
 from .postprocess import finish, suppress
 from .preprocess import check_image, images_to_blob
-from .spec import ModelSpec
+from .spec.detector_spec import ModelSpec
 
 
 class SqueezeDetModel:

@@ -9,7 +9,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from sqdet_cv.spec import VOC_LABELS, ModelSpec
+from sqdet_cv.spec.detector_spec import VOC_LABELS, ModelSpec
 
 # one colour per VOC class, far enough apart for a small net and for a look at the picture
 COLOURS_BGR = {

@@ -13,8 +13,8 @@ from torch import nn
 
 from export.graph import trace
 from export.onnx_model import INPUT, classifier_model, detector_model
-from sqdet_cv.classifier_spec import ClassifierSpec
-from sqdet_cv.spec import ModelSpec
+from sqdet_cv.spec.classifier_spec import ClassifierSpec
+from sqdet_cv.spec.detector_spec import ModelSpec
 from sqdet_cv.util.atomic_files import write_bytes_atomically
 
 from .colours import CLASSIFIER, DETECTOR

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import torch
 
-from sqdet_cv.classifier_spec import ClassifierSpec
-from sqdet_cv.spec import ModelSpec
+from sqdet_cv.spec.classifier_spec import ClassifierSpec
+from sqdet_cv.spec.detector_spec import ModelSpec
 from sqdet_cv.util.atomic_files import atomic_path
 
 from .errors import TrainError

@@ -8,7 +8,7 @@ import torch
 from torch.nn.functional import cross_entropy
 from tqdm import tqdm
 
-from sqdet_cv.classifier_spec import ClassifierSpec
+from sqdet_cv.spec.classifier_spec import ClassifierSpec
 
 from .data.image_folder import ClassifyData, ImageFolder
 from .data.loader import ordered_batches

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from sqdet_cv.classifier_spec import ClassifierSpec
+from sqdet_cv.spec.classifier_spec import ClassifierSpec
 
 from .errors import TrainError
 from .models.squeezenet import LAYOUTS, SqueezeNet

@@ -11,7 +11,7 @@ import torch
 from torch import nn
 from torch.nn.functional import cross_entropy
 
-from sqdet_cv.classifier_spec import ClassifierSpec
+from sqdet_cv.spec.classifier_spec import ClassifierSpec
 
 from . import distributed
 from .checkpoint import CLASSIFIER_FORMAT, classifier_from_checkpoint, load_checkpoint, save_classifier

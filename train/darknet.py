@@ -11,7 +11,7 @@ import numpy as np
 from sqdet_cv.boxes import cxcywh_to_xyxy
 from sqdet_cv.detections import Detections
 from sqdet_cv.postprocess import finish, select_decoded
-from sqdet_cv.spec import ModelSpec
+from sqdet_cv.spec.detector_spec import ModelSpec
 
 from .errors import TrainError
 

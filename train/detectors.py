@@ -12,7 +12,7 @@ from sqdet_cv.detections import Detections
 from sqdet_cv.detector import Detector
 from sqdet_cv.postprocess import NMS_THRESHOLD, SCORE_THRESHOLD, finish, select_convdet
 from sqdet_cv.preprocess import images_to_blob
-from sqdet_cv.spec import ModelSpec
+from sqdet_cv.spec.detector_spec import ModelSpec
 
 from . import darknet
 from .checkpoint import net_from_checkpoint

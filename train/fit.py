@@ -10,7 +10,7 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from sqdet_cv.spec import ModelSpec
+from sqdet_cv.spec.detector_spec import ModelSpec
 
 from . import distributed
 from .anchors import find_anchors

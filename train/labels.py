@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from sqdet_cv.spec import VOC_LABELS
+from sqdet_cv.spec.detector_spec import VOC_LABELS
 
 from .errors import TrainError
 

@@ -10,7 +10,7 @@ import torch
 
 from sqdet_cv.errors import ModelFileError, SpecError
 from sqdet_cv.packed import SUFFIX, unpack
-from sqdet_cv.spec import ModelSpec
+from sqdet_cv.spec.detector_spec import ModelSpec
 
 from .errors import TrainError
 from .fold import unfold

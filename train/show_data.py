@@ -15,7 +15,7 @@ from tqdm import tqdm
 
 from sqdet_cv.detections import Detections
 from sqdet_cv.draw import draw
-from sqdet_cv.spec import ModelSpec
+from sqdet_cv.spec.detector_spec import ModelSpec
 from sqdet_cv.util.atomic_files import atomic_path
 
 from .config import add_options, from_options, require_at_least

@@ -10,7 +10,7 @@ from benchmarks.forms import FORMS, exported, write_forms
 from benchmarks.graph_forms import BASE, largest_difference, load_runners, main, sample_blob
 from export.graph import trace
 from export.onnx_model import INPUT
-from sqdet_cv.spec import ModelSpec
+from sqdet_cv.spec.detector_spec import ModelSpec
 from train.models import SqueezeDet, build_net
 
 LABELS = ("cat", "dog", "person")

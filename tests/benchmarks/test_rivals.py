@@ -11,7 +11,7 @@ import pytest
 from benchmarks import rivals
 from benchmarks.rivals import Scale, main
 from benchmarks.rivals_models import EMBEDDED_NAME
-from sqdet_cv.spec import VOC_LABELS
+from sqdet_cv.spec.detector_spec import VOC_LABELS
 from tests.helpers import write_devkit
 from tests.train.tiny_darknet import make_darknet, needs_importer
 

@@ -19,7 +19,7 @@ from sqdet_cv.boxes import decode_deltas
 from sqdet_cv.caffe_file import read_caffe
 from sqdet_cv.infer_bbox import VOC_2017_SPEC
 from sqdet_cv.preprocess import images_to_blob
-from sqdet_cv.spec import VOC_LABELS
+from sqdet_cv.spec.detector_spec import VOC_LABELS
 from tests.released import PHOTOS, released_net
 from train.checkpoint import save_checkpoint
 from train.detectors import TorchDetector

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from sqdet_cv.boxes import decode_deltas
 from sqdet_cv.postprocess import MAX_CANDIDATES, finish, select_convdet, select_decoded, suppress
-from sqdet_cv.spec import ModelSpec
+from sqdet_cv.spec.detector_spec import ModelSpec
 from tests.helpers import make_spec, random_boxes, slow_iou
 
 seeds = st.integers(0, 2**32 - 1)

@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import torch
 
-from sqdet_cv.spec import ModelSpec
+from sqdet_cv.spec.detector_spec import ModelSpec
 from tests.helpers import make_spec, random_boxes
 from train.data.geometry import View
 from train.data.loader import Batch, collate, real_objects

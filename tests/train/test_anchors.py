@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sqdet_cv.spec import VOC_LABELS
+from sqdet_cv.spec.detector_spec import VOC_LABELS
 from tests.helpers import Thing, slow_iou, write_list, write_photo
 from train.anchors import METRICS, best_iou, cluster_shapes, find_anchors, nearest, network_shapes, shape_iou
 from train.data.voc import load_voc

@@ -7,7 +7,7 @@ import cv2
 import numpy as np
 import pytest
 
-from sqdet_cv.spec import VOC_LABELS
+from sqdet_cv.spec.detector_spec import VOC_LABELS
 from tests.helpers import write_devkit
 from train.__main__ import main
 from train.anchors import cluster_shapes, network_shapes, shape_iou

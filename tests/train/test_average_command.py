@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from sqdet_cv.spec import ModelSpec
+from sqdet_cv.spec.detector_spec import ModelSpec
 from train.__main__ import main
 from train.checkpoint import net_from_checkpoint, save_checkpoint
 from train.fit import FitConfig

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from sqdet_cv.spec import VOC_LABELS
+from sqdet_cv.spec.detector_spec import VOC_LABELS
 from tests.helpers import write_devkit, write_list, write_photo
 from train.checkpoint import load_checkpoint, net_from_checkpoint
 from train.config import from_yaml

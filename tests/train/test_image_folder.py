@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sqdet_cv.classifier_spec import ClassifierSpec
+from sqdet_cv.spec.classifier_spec import ClassifierSpec
 from train.data.image_folder import (
     ClassifyData,
     CropConfig,

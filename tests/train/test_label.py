@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from sqdet_cv import Detections
-from sqdet_cv.spec import VOC_LABELS
+from sqdet_cv.spec.detector_spec import VOC_LABELS
 from tests.helpers import Thing, write_list, write_photo
 from train.__main__ import main
 from train.data.voc import VocSample, load_voc, read_annotation

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from sqdet_cv.spec import VOC_LABELS
+from sqdet_cv.spec.detector_spec import VOC_LABELS
 from train.errors import TrainError
 from train.labels import parse_labels
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from sqdet_cv.spec import VOC_LABELS, ModelSpec
+from sqdet_cv.spec.detector_spec import VOC_LABELS, ModelSpec
 from tests.helpers import Thing, write_devkit, write_list, write_photo
 from train.data.augment import AugmentConfig
 from train.data.loader import Batch, DetectionData, epoch_order, make_loader, read_image

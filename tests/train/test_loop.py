@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 
-from sqdet_cv.spec import ModelSpec
+from sqdet_cv.spec.detector_spec import ModelSpec
 from train.checkpoint import load_checkpoint
 from train.config import from_yaml
 from train.data.loader import Batch, DetectionData, make_loader

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from sqdet_cv import Detections
-from sqdet_cv.spec import VOC_LABELS, ModelSpec
+from sqdet_cv.spec.detector_spec import VOC_LABELS, ModelSpec
 from tests.helpers import write_devkit
 from train.class_shares import class_shares
 from train.config import from_yaml

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from sqdet_cv.spec import VOC_LABELS
+from sqdet_cv.spec.detector_spec import VOC_LABELS
 from tests.helpers import Thing, annotation_xml, write_devkit, write_list, write_photo
 from train.data.voc import load_voc, read_annotation
 from train.errors import TrainError

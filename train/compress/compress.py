@@ -13,7 +13,7 @@ import dataclasses
 from collections.abc import Callable
 from pathlib import Path
 
-from sqdet_cv.spec import ModelSpec
+from sqdet_cv.spec.detector_spec import ModelSpec
 
 from ..checkpoint import load_checkpoint, net_from_checkpoint, save_checkpoint
 from ..config import add_options, from_options, from_yaml

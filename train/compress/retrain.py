@@ -6,7 +6,7 @@ from pathlib import Path
 
 import torch
 
-from sqdet_cv.spec import ModelSpec
+from sqdet_cv.spec.detector_spec import ModelSpec
 
 from ..checkpoint import load_checkpoint
 from ..fit import Fit, FitConfig, load_samples

@@ -17,7 +17,7 @@ from pathlib import Path
 from torch import nn
 from tqdm import tqdm
 
-from sqdet_cv.spec import ModelSpec
+from sqdet_cv.spec.detector_spec import ModelSpec
 from sqdet_cv.util.atomic_files import write_text_atomically
 
 from ..checkpoint import net_from_checkpoint

@@ -13,9 +13,9 @@ import cv2
 import numpy as np
 from torch.utils.data import Dataset
 
-from sqdet_cv.classifier_spec import ClassifierSpec
 from sqdet_cv.preprocess import classifier_blob, images_to_blob
 from sqdet_cv.sources import PICTURE_SUFFIXES
+from sqdet_cv.spec.classifier_spec import ClassifierSpec
 
 from ..config import option
 from ..errors import TrainError

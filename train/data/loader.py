@@ -12,7 +12,7 @@ import torch
 from torch.utils.data import DataLoader, Dataset
 
 from sqdet_cv.preprocess import images_to_blob, resize_to_input
-from sqdet_cv.spec import ModelSpec
+from sqdet_cv.spec.detector_spec import ModelSpec
 
 from ..errors import TrainError
 from ..targets import assign, unique_anchors

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from sqdet_cv.spec import ModelSpec
+from sqdet_cv.spec.detector_spec import ModelSpec
 
 from ..data.loader import DetectionData
 from ..data.sample import VocSample

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from sqdet_cv.spec import VOC_LABELS, ModelSpec
+from sqdet_cv.spec.detector_spec import VOC_LABELS, ModelSpec
 from tests.helpers import write_devkit
 from train.__main__ import main
 from train.checkpoint import save_checkpoint

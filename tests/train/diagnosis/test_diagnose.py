@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from sqdet_cv.spec import VOC_LABELS
+from sqdet_cv.spec.detector_spec import VOC_LABELS
 from tests.helpers import make_spec, write_devkit
 from tests.released import MODEL
 from tests.train.diagnosis.tiny import FIRES, images, small_net

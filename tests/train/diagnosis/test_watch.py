@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from sqdet_cv.spec import VOC_LABELS
+from sqdet_cv.spec.detector_spec import VOC_LABELS
 from tests.helpers import make_spec, write_devkit
 from tests.train.diagnosis.tiny import images, small_net
 from train.data.loader import DetectionData

@@ -13,8 +13,8 @@ from typing import ClassVar
 
 import numpy as np
 
-from .spec_json import JsonSpec
-from .spec_values import boolean, class_names, floats, positive_ints, require, scale_factor
+from .json_spec import JsonSpec
+from .validation import boolean, class_names, floats, positive_ints, require, scale_factor
 
 # log(1000 / 16): no object is more than 62 times its anchor. The cap keeps exp() finite for an untrained net.
 DEFAULT_SIZE_DELTA_CAP = math.log(1000.0 / 16.0)

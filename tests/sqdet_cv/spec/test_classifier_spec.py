@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sqdet_cv.classifier_spec import ClassifierSpec
 from sqdet_cv.errors import SpecError
+from sqdet_cv.spec.classifier_spec import ClassifierSpec
 from tests.helpers import make_spec
 
 sides = st.integers(1, 2000)

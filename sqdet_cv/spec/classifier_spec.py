@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-from .spec_json import JsonSpec
-from .spec_values import boolean, class_names, floats, positive_ints, require, scale_factor
+from .json_spec import JsonSpec
+from .validation import boolean, class_names, floats, positive_ints, require, scale_factor
 
 RESIZE_RULES = ("stretch", "center_crop")
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from sqdet_cv.boxes import decode_deltas
 from sqdet_cv.errors import SpecError
-from sqdet_cv.spec import VOC_LABELS, ModelSpec
+from sqdet_cv.spec.detector_spec import VOC_LABELS, ModelSpec
 from tests.helpers import make_spec
 
 positive = st.floats(0.01, 1e4)

@@ -7,8 +7,8 @@ import json
 from pathlib import Path
 from typing import ClassVar, TypeVar
 
-from .errors import SpecError
-from .util.atomic_files import write_text_atomically
+from ..errors import SpecError
+from ..util.atomic_files import write_text_atomically
 
 Spec = TypeVar("Spec", bound="JsonSpec")
 

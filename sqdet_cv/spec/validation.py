@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from .errors import SpecError
+from ..errors import SpecError
 
 
 def require(condition: bool, name: str, value: object, expected: str) -> None:
