@@ -19,9 +19,9 @@ import numpy as np
 from tqdm import tqdm
 
 from benchmarks.errors import one_line_errors
-from sqdet_cv.boxes import clip_boxes, decode_deltas, iou_matrix
+from sqdet_cv.boxes.ops import clip_boxes, decode_deltas, iou_matrix
+from sqdet_cv.boxes.postprocess import NMS_THRESHOLD, finish, select_decoded
 from sqdet_cv.detections import Detections
-from sqdet_cv.postprocess import NMS_THRESHOLD, finish, select_decoded
 from sqdet_cv.spec.detector_spec import ModelSpec
 from train.checkpoint import net_from_checkpoint
 from train.data.loader import read_image

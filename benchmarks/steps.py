@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 
 from sqdet_cv import Detector
-from sqdet_cv.postprocess import finish
+from sqdet_cv.boxes.postprocess import finish
 from sqdet_cv.preprocess import images_to_blob
 from train.darknet import DarknetDetector
 

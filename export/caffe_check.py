@@ -5,7 +5,7 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-from sqdet_cv.boxes import clip_boxes, decode_deltas
+from sqdet_cv.boxes.ops import clip_boxes, decode_deltas
 from sqdet_cv.caffe_file import forward_detector
 from sqdet_cv.preprocess import images_to_blob
 from sqdet_cv.spec.detector_spec import ModelSpec

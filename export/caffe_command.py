@@ -5,9 +5,9 @@ from __future__ import annotations
 import argparse
 import dataclasses
 
+from sqdet_cv.boxes.postprocess import NMS_THRESHOLD
 from sqdet_cv.caffe_file import read_caffe, require_caffe_importer
 from sqdet_cv.infer_bbox import VOC_2017_SPEC
-from sqdet_cv.postprocess import NMS_THRESHOLD
 from sqdet_cv.spec.detector_spec import ModelSpec
 from sqdet_cv.util.atomic_files import write_bytes_atomically
 

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from sqdet_cv.boxes import clip_boxes, decode_deltas
+from sqdet_cv.boxes.ops import clip_boxes, decode_deltas
 from sqdet_cv.detector import HEADS
 from sqdet_cv.model_file import read_onnx
 from sqdet_cv.preprocess import classifier_blob, images_to_blob

@@ -10,10 +10,10 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from sqdet_cv import Detector, SqdetError
+from sqdet_cv.boxes.postprocess import SCORE_THRESHOLD
 from sqdet_cv.draw import draw, write_text
 from sqdet_cv.outputs import VideoFile, write_picture
 from sqdet_cv.parser import OneLineParser
-from sqdet_cv.postprocess import SCORE_THRESHOLD
 from sqdet_cv.sources import find_sources
 from sqdet_cv.util.interrupt import CtrlC
 from sqdet_cv.window import QUIT_KEYS, Window

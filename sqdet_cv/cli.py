@@ -16,10 +16,10 @@ from pathlib import Path
 
 from . import __version__, detect_command, info_command, unpack_command
 from .backends import BACKENDS
+from .boxes.postprocess import NMS_THRESHOLD, SCORE_THRESHOLD
 from .errors import SqdetError
 from .exit_code import exit_code
 from .parser import OneLineParser
-from .postprocess import NMS_THRESHOLD, SCORE_THRESHOLD
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -10,11 +10,11 @@ import numpy as np
 
 from . import caffe_file
 from .backends import CPU
+from .boxes.postprocess import NMS_THRESHOLD, SCORE_THRESHOLD, finish, select_convdet, select_decoded
 from .detections import Detections
 from .errors import BackendError, ModelFileError, SqdetError
 from .first_forward import start_network
 from .model_file import load_model
-from .postprocess import NMS_THRESHOLD, SCORE_THRESHOLD, finish, select_convdet, select_decoded
 from .preprocess import check_image, images_to_blob
 from .quiet import quiet_opencv
 

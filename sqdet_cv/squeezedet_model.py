@@ -12,10 +12,10 @@ import cv2
 import numpy as np
 
 from .backends import BACKENDS, backend_of
-from .boxes import clip_boxes
+from .boxes.ops import clip_boxes
+from .boxes.postprocess import finish, suppress
 from .detector import Detector
 from .errors import SqdetError
-from .postprocess import finish, suppress
 from .preprocess import check_image, images_to_blob
 from .spec.detector_spec import ModelSpec
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from sqdet_cv.boxes import iou_matrix
+from sqdet_cv.boxes.ops import iou_matrix
 from sqdet_cv.detections import Detections
 
 # Teachers say all that they think likelier than this: a weak box of one may confirm that of another, and what else an

@@ -8,9 +8,9 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from sqdet_cv.boxes import cxcywh_to_xyxy
+from sqdet_cv.boxes.ops import cxcywh_to_xyxy
+from sqdet_cv.boxes.postprocess import finish, select_decoded
 from sqdet_cv.detections import Detections
-from sqdet_cv.postprocess import finish, select_decoded
 from sqdet_cv.spec.detector_spec import ModelSpec
 
 from .errors import TrainError

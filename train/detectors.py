@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from sqdet_cv.boxes.postprocess import NMS_THRESHOLD, SCORE_THRESHOLD, finish, select_convdet
 from sqdet_cv.detections import Detections
 from sqdet_cv.detector import Detector
-from sqdet_cv.postprocess import NMS_THRESHOLD, SCORE_THRESHOLD, finish, select_convdet
 from sqdet_cv.preprocess import images_to_blob
 from sqdet_cv.spec.detector_spec import ModelSpec
 

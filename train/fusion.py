@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from sqdet_cv.boxes import iou_matrix
+from sqdet_cv.boxes.ops import iou_matrix
 from sqdet_cv.detections import Detections
 
 from .data.geometry import mirror_boxes

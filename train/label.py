@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
-from sqdet_cv.boxes import iou_matrix
+from sqdet_cv.boxes.ops import iou_matrix
 from sqdet_cv.detections import Detections
 from sqdet_cv.util.atomic_files import write_bytes_atomically
 

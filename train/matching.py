@@ -8,7 +8,7 @@ from enum import IntEnum
 
 import numpy as np
 
-from sqdet_cv.boxes import iou_matrix
+from sqdet_cv.boxes.ops import iou_matrix
 from sqdet_cv.detections import Detections
 
 from .average_precision import Matches

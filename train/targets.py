@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from sqdet_cv.boxes import cxcywh_to_xyxy, encode_boxes, iou_matrix, xyxy_to_cxcywh
+from sqdet_cv.boxes.ops import cxcywh_to_xyxy, encode_boxes, iou_matrix, xyxy_to_cxcywh
 from sqdet_cv.spec.detector_spec import ModelSpec
 
 POSITIVE_IOU = 0.5  # above it an anchor is responsible for the object

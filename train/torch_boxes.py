@@ -1,4 +1,4 @@
-"""The functions of `sqdet_cv.boxes` that training needs on tensors; the tests hold them equal to the NumPy ones."""
+"""The functions of `sqdet_cv.boxes.ops` that training needs on tensors; the tests hold them equal to the NumPy ones."""
 
 from __future__ import annotations
 

@@ -8,7 +8,7 @@ import pytest
 
 from benchmarks import oracles
 from benchmarks.oracles import ORACLES, Said, ap_with, compare, name_objects, naming
-from sqdet_cv.boxes import decode_deltas
+from sqdet_cv.boxes.ops import decode_deltas
 from tests.helpers import make_spec
 from train.checkpoint import net_from_checkpoint
 from train.data.sample import Row, make_sample

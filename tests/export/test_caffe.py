@@ -15,7 +15,7 @@ from export.caffe_proto import from_text, to_text
 from export.errors import ExportError
 from export.graph import trace
 from sqdet_cv import Detector, InferBbox, ModelSpec
-from sqdet_cv.boxes import decode_deltas
+from sqdet_cv.boxes.ops import decode_deltas
 from sqdet_cv.caffe_file import read_caffe
 from sqdet_cv.infer_bbox import VOC_2017_SPEC
 from sqdet_cv.preprocess import images_to_blob

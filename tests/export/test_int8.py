@@ -15,7 +15,7 @@ from export.graph import Layer, trace
 from export.int8 import Int8Builder, QuantisedConv, Quantiser, choose_quantisers, stored
 from export.onnx_model import HEADS, INPUT, build_detector
 from sqdet_cv import Detector, ModelSpec
-from sqdet_cv.boxes import decode_deltas
+from sqdet_cv.boxes.ops import decode_deltas
 from tests.released import PHOTOS
 from tests.write_int8_model import tiny_detector
 from train.checkpoint import save_checkpoint

@@ -15,7 +15,7 @@ from export.errors import ExportError
 from export.graph import trace
 from export.onnx_model import HEADS, INPUT, detector_model
 from sqdet_cv import Detector, ModelSpec
-from sqdet_cv.boxes import decode_deltas
+from sqdet_cv.boxes.ops import decode_deltas
 from sqdet_cv.model_file import read_onnx
 from sqdet_cv.preprocess import images_to_blob
 from tests.released import MODEL

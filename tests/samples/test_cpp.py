@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from sqdet_cv import Detector, ModelSpec
-from sqdet_cv.boxes import iou_matrix
+from sqdet_cv.boxes.ops import iou_matrix
 from tests.released import PHOTOS, ROOT, released_net
 
 pytest.importorskip("torch")

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from sqdet_cv.boxes import decode_deltas
+from sqdet_cv.boxes.ops import decode_deltas
 from sqdet_cv.errors import ModelFileError
 from tests.helpers import make_spec, slow_iou
 from train.checkpoint import save_checkpoint

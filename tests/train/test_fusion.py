@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sqdet_cv import Detections
-from sqdet_cv.postprocess import suppress
+from sqdet_cv.boxes.postprocess import suppress
 from tests.helpers import random_boxes, slow_iou
 from train.fusion import FusedDetector, fuse
 

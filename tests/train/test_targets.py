@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sqdet_cv.boxes import cxcywh_to_xyxy, decode_deltas, iou_matrix, xyxy_to_cxcywh
+from sqdet_cv.boxes.ops import cxcywh_to_xyxy, decode_deltas, iou_matrix, xyxy_to_cxcywh
 from sqdet_cv.spec.detector_spec import ModelSpec
 from tests.helpers import make_spec, random_boxes, slow_iou
 from train.targets import Targets, assign, unique_anchors

@@ -6,7 +6,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sqdet_cv.boxes import decode_deltas
+from sqdet_cv.boxes.ops import decode_deltas
 from tests.helpers import make_spec, random_boxes, slow_iou
 from train.torch_boxes import decode, elementwise_iou, to_xywh
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 import cv2
 import numpy as np
 
-from sqdet_cv.boxes import clip_boxes
+from sqdet_cv.boxes.ops import clip_boxes
 
 
 @dataclass(frozen=True, eq=False)

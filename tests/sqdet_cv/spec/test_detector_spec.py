@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sqdet_cv.boxes import decode_deltas
+from sqdet_cv.boxes.ops import decode_deltas
 from sqdet_cv.errors import SpecError
 from sqdet_cv.spec.detector_spec import VOC_LABELS, ModelSpec
 from tests.helpers import make_spec

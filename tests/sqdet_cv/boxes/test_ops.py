@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from sqdet_cv.boxes import clip_boxes, cxcywh_to_xyxy, decode_deltas, encode_boxes, iou_matrix, xyxy_to_cxcywh
+from sqdet_cv.boxes.ops import clip_boxes, cxcywh_to_xyxy, decode_deltas, encode_boxes, iou_matrix, xyxy_to_cxcywh
 from tests.helpers import make_spec, random_boxes, slow_iou
 
 coordinates = hnp.arrays(np.float64, st.tuples(st.integers(0, 6), st.just(4)), elements=st.floats(-1e4, 1e4))

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from .spec.detector_spec import ModelSpec
+from ..spec.detector_spec import ModelSpec
 
 
 def xyxy_to_cxcywh(boxes_xyxy: np.ndarray) -> np.ndarray:

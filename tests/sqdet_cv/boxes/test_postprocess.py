@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sqdet_cv.boxes import decode_deltas
-from sqdet_cv.postprocess import MAX_CANDIDATES, finish, select_convdet, select_decoded, suppress
+from sqdet_cv.boxes.ops import decode_deltas
+from sqdet_cv.boxes.postprocess import MAX_CANDIDATES, finish, select_convdet, select_decoded, suppress
 from sqdet_cv.spec.detector_spec import ModelSpec
 from tests.helpers import make_spec, random_boxes, slow_iou
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-from .boxes import clip_boxes, decode_deltas
-from .detections import Detections
-from .spec.detector_spec import ModelSpec
+from ..detections import Detections
+from ..spec.detector_spec import ModelSpec
+from .ops import clip_boxes, decode_deltas
 
 # Candidates that go into suppression, best first. The paper and the 2017 class keep 64, which a crowded picture fills
 # with the boxes of a few objects. At a score threshold of 0.01, by which AP is measured, the best 400 of the embedded
