@@ -19,8 +19,8 @@ import cv2
 import numpy as np
 
 from sqdet_cv import BackendError, Detector, SqdetError
-from sqdet_cv.backends import choose_backend
-from sqdet_cv.preprocess import images_to_blob
+from sqdet_cv.dnn.backends import choose_backend
+from sqdet_cv.dnn.preprocess import images_to_blob
 
 PICTURES = sorted((Path(__file__).parent.parent / "samples" / "pictures").glob("*.jpg"))
 WARM_UP = 10

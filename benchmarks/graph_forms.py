@@ -29,7 +29,7 @@ import cv2
 import numpy as np
 
 from benchmarks.errors import one_line_errors
-from sqdet_cv.model_file import read_onnx
+from sqdet_cv.dnn.model_file import read_onnx
 from sqdet_cv.spec.detector_spec import ModelSpec
 
 TOLERANCE = 1e-4

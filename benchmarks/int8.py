@@ -18,8 +18,8 @@ from pathlib import Path
 import cv2
 
 from sqdet_cv import Detector, SqdetError
-from sqdet_cv.model_file import read_onnx
-from sqdet_cv.preprocess import images_to_blob
+from sqdet_cv.dnn.model_file import read_onnx
+from sqdet_cv.dnn.preprocess import images_to_blob
 
 PICTURES = Path(__file__).parent.parent / "samples" / "pictures"
 WARM_UP = 10

@@ -21,7 +21,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from sqdet_cv.model_file import load_model
+from sqdet_cv.dnn.model_file import load_model
 
 WARM_UP = 5
 ROLES = ("conv1", "squeeze", "expand_1x1", "expand_3x3", "convdet")

@@ -21,7 +21,7 @@ import numpy as np
 
 from export.onnx_wire import find_tensors
 from export.packed import encode, pack
-from sqdet_cv.packed import TENSOR_FORMAT, unpack
+from sqdet_cv.dnn.packed import TENSOR_FORMAT, unpack
 
 SHOWN_ITEMS = 10_000
 ZEROS, CLUSTERS = 0.67, 256  # of the synthetic net: as in Deep Compression's SqueezeNet

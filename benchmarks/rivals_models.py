@@ -11,8 +11,8 @@ from pathlib import Path
 import numpy as np
 
 from export.onnx_wire import find_tensors
-from sqdet_cv import packed
-from sqdet_cv.model_file import embedded_file
+from sqdet_cv.dnn import packed
+from sqdet_cv.dnn.model_file import embedded_file
 from sqdet_cv.spec.detector_spec import ModelSpec
 from sqdet_cv.util.atomic_files import atomic_path
 from train.errors import TrainError

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from sqdet_cv.model_file import read_onnx
+from sqdet_cv.dnn.model_file import read_onnx
 from sqdet_cv.spec.detector_spec import ModelSpec
 
 WARM_UP = 10

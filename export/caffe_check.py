@@ -6,8 +6,8 @@ import cv2
 import numpy as np
 
 from sqdet_cv.boxes.ops import clip_boxes, decode_deltas
-from sqdet_cv.caffe_file import forward_detector
-from sqdet_cv.preprocess import images_to_blob
+from sqdet_cv.dnn.caffe import forward_detector
+from sqdet_cv.dnn.preprocess import images_to_blob
 from sqdet_cv.spec.detector_spec import ModelSpec
 from train.models.squeezedet import SqueezeDet
 

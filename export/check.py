@@ -14,8 +14,8 @@ from torch import Tensor, nn
 
 from sqdet_cv.boxes.ops import clip_boxes, decode_deltas
 from sqdet_cv.detector import HEADS
-from sqdet_cv.model_file import read_onnx
-from sqdet_cv.preprocess import classifier_blob, images_to_blob
+from sqdet_cv.dnn.model_file import read_onnx
+from sqdet_cv.dnn.preprocess import classifier_blob, images_to_blob
 from sqdet_cv.spec.classifier_spec import ClassifierSpec
 from sqdet_cv.spec.detector_spec import ModelSpec
 from train.models.squeezedet import RawOutput

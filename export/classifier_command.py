@@ -10,8 +10,8 @@ import cv2
 import numpy as np
 from torch import nn
 
-from sqdet_cv.caffe_file import read_caffe
-from sqdet_cv.model_file import read_onnx
+from sqdet_cv.dnn.caffe import read_caffe
+from sqdet_cv.dnn.model_file import read_onnx
 from sqdet_cv.spec.classifier_spec import ClassifierSpec
 from sqdet_cv.util.atomic_files import write_bytes_atomically
 from train.checkpoint import classifier_from_checkpoint, is_classifier_checkpoint

@@ -24,7 +24,7 @@ import torch
 from onnx import TensorProto, helper
 from torch import Tensor
 
-from sqdet_cv.model_file import read_onnx
+from sqdet_cv.dnn.model_file import read_onnx
 from sqdet_cv.spec.detector_spec import ModelSpec
 
 from .check import GridNet, Tolerance, check_detector

@@ -1,4 +1,4 @@
-"""Writes the `.sqdet` file that `sqdet_cv.packed` reads. The layout and its reasons: docs/packed-format.md.
+"""Writes the `.sqdet` file that `sqdet_cv.dnn.packed` reads. The layout and its reasons: docs/packed-format.md.
 
 A tensor is coded in every way the format has, and the smallest stream is kept.
 """
@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from sqdet_cv.packed import (
+from sqdet_cv.dnn.packed import (
     ESCAPE,
     HEADER_FORMAT,
     MAGIC,

@@ -6,8 +6,8 @@ import argparse
 import time
 from pathlib import Path
 
+from sqdet_cv.dnn.packed import SUFFIX, unpack
 from sqdet_cv.errors import SpecError
-from sqdet_cv.packed import SUFFIX, unpack
 from sqdet_cv.spec.classifier_spec import ClassifierSpec
 from sqdet_cv.spec.detector_spec import ModelSpec
 from sqdet_cv.util.atomic_files import write_bytes_atomically

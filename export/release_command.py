@@ -8,7 +8,7 @@ from types import ModuleType
 
 import cv2
 
-from sqdet_cv.caffe_file import has_caffe_importer
+from sqdet_cv.dnn.caffe import has_caffe_importer
 
 from . import caffe_command, onnx_command, packed_command
 from .errors import ExportError

@@ -8,10 +8,10 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 
+from .dnn.model_file import load_model
+from .dnn.preprocess import check_image, classifier_blob
+from .dnn.startup import start_network
 from .errors import ModelFileError, SqdetError
-from .first_forward import start_network
-from .model_file import load_model
-from .preprocess import check_image, classifier_blob
 from .spec.classifier_spec import ClassifierSpec
 
 OUTPUT = "probabilities"  # of the files that `python -m export classifier` writes

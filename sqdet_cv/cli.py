@@ -15,8 +15,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from . import __version__, detect_command, info_command, unpack_command
-from .backends import BACKENDS
 from .boxes.postprocess import NMS_THRESHOLD, SCORE_THRESHOLD
+from .dnn.backends import BACKENDS
 from .errors import SqdetError
 from .exit_code import exit_code
 from .parser import OneLineParser

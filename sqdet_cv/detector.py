@@ -8,15 +8,15 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from . import caffe_file
-from .backends import CPU
 from .boxes.postprocess import NMS_THRESHOLD, SCORE_THRESHOLD, finish, select_convdet, select_decoded
 from .detections import Detections
+from .dnn import caffe as caffe_file
+from .dnn.backends import CPU
+from .dnn.log_level import quiet_opencv
+from .dnn.model_file import load_model
+from .dnn.preprocess import check_image, images_to_blob
+from .dnn.startup import start_network
 from .errors import BackendError, ModelFileError, SqdetError
-from .first_forward import start_network
-from .model_file import load_model
-from .preprocess import check_image, images_to_blob
-from .quiet import quiet_opencv
 
 # The heads that `python -m export` writes: output names and, per picture, their shapes in anchors and classes.
 HEADS = {
@@ -34,7 +34,7 @@ class Detector:
         score_threshold: detections score above it; in [0, 1].
         nms_threshold: of two boxes of a class whose IoU is above it only the better stays; in [0, 1].
         backend: "auto" (CUDA where it works, else the CPU), "opencv" (the CPU), or another name from
-            `sqdet_cv.backends`: "cuda", "cuda-fp16", "openvino", "openvino-gpu", "opencl", "opencl-fp16", "vulkan",
+            `sqdet_cv.dnn.backends`: "cuda", "cuda-fp16", "openvino", "openvino-gpu", "opencl", "opencl-fp16", "vulkan",
             "cann". `sqdet info` says which of them this OpenCV has.
 
     Attributes:

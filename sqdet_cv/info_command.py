@@ -10,9 +10,9 @@ import cv2
 import numpy as np
 
 from . import __version__
-from .backends import BACKENDS
 from .detector import Detector
-from .model_file import embedded_file
+from .dnn.backends import BACKENDS
+from .dnn.model_file import embedded_file
 from .spec.detector_spec import ModelSpec
 
 

@@ -11,12 +11,12 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 
-from .backends import BACKENDS, backend_of
 from .boxes.ops import clip_boxes
 from .boxes.postprocess import finish, suppress
 from .detector import Detector
+from .dnn.backends import BACKENDS, backend_of
+from .dnn.preprocess import check_image, images_to_blob
 from .errors import SqdetError
-from .preprocess import check_image, images_to_blob
 from .spec.detector_spec import ModelSpec
 
 

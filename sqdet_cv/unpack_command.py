@@ -5,8 +5,8 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from .dnn.packed import unpack
 from .errors import ModelFileError
-from .packed import unpack
 from .util.atomic_files import write_bytes_atomically
 
 

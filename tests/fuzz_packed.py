@@ -26,9 +26,9 @@ import numpy as np
 from tqdm import tqdm
 
 from export.packed import assemble, deflate, encode
-from sqdet_cv import packed
+from sqdet_cv.dnn import packed
+from sqdet_cv.dnn.packed import HEADER_FORMAT, MAGIC, Header, Tensor, unpack
 from sqdet_cv.errors import ModelFileError
-from sqdet_cv.packed import HEADER_FORMAT, MAGIC, Header, Tensor, unpack
 
 from .packed_reader import read_packed
 

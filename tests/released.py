@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import sqdet_cv
-from sqdet_cv.packed import unpack
+from sqdet_cv.dnn.packed import unpack
 
 ROOT = Path(__file__).parent.parent
 PICTURES = ROOT / "samples" / "pictures"

@@ -19,7 +19,7 @@ from export.int8 import Int8Builder, choose_quantisers
 from export.int8_net import Int8Net
 from export.onnx_model import INPUT, build_detector
 from sqdet_cv.boxes.ops import decode_deltas
-from sqdet_cv.preprocess import images_to_blob
+from sqdet_cv.dnn.preprocess import images_to_blob
 from sqdet_cv.spec.detector_spec import ModelSpec
 from sqdet_cv.util.atomic_files import write_bytes_atomically, write_text_atomically
 from train.models.fire import Fire

@@ -11,7 +11,7 @@ import torch
 from sqdet_cv.boxes.postprocess import NMS_THRESHOLD, SCORE_THRESHOLD, finish, select_convdet
 from sqdet_cv.detections import Detections
 from sqdet_cv.detector import Detector
-from sqdet_cv.preprocess import images_to_blob
+from sqdet_cv.dnn.preprocess import images_to_blob
 from sqdet_cv.spec.detector_spec import ModelSpec
 
 from . import darknet

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
+from sqdet_cv.dnn.packed import SUFFIX, unpack
 from sqdet_cv.errors import ModelFileError, SpecError
-from sqdet_cv.packed import SUFFIX, unpack
 from sqdet_cv.spec.detector_spec import ModelSpec
 
 from .errors import TrainError

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks import compression_curve, structured
-from sqdet_cv.packed import unpack
+from sqdet_cv.dnn.packed import unpack
 from train.checkpoint import net_from_checkpoint
 from train.compress.prune import zero_share
 from train.fold import convolutions, fold

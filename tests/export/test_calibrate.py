@@ -12,8 +12,8 @@ from export.check import sample_pictures
 from export.errors import ExportError
 from export.graph import trace
 from export.onnx_model import INPUT
+from sqdet_cv.dnn.preprocess import images_to_blob
 from sqdet_cv.errors import SourceError
-from sqdet_cv.preprocess import images_to_blob
 from tests.helpers import make_spec
 from tests.write_int8_model import tiny_detector
 

@@ -18,7 +18,7 @@ from export.caffe_proto import from_text
 from export.check import check_classifier, sample_pictures
 from export.errors import ExportError
 from sqdet_cv import Classifier, ClassifierSpec
-from sqdet_cv.preprocess import classifier_blob
+from sqdet_cv.dnn.preprocess import classifier_blob
 from tests import write_colour_models
 from tests.colours import CLASSIFIER, DETECTOR
 from train.models import SqueezeNet

@@ -11,7 +11,7 @@ import torch
 from export.__main__ import main
 from export.check import sample_pictures
 from sqdet_cv import Classifier
-from sqdet_cv.preprocess import classifier_blob
+from sqdet_cv.dnn.preprocess import classifier_blob
 from sqdet_cv.spec.classifier_spec import ClassifierSpec
 from train.checkpoint import save_classifier
 from train.models.squeezenet import SqueezeNet, draw_weights

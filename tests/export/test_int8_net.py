@@ -11,7 +11,7 @@ from export.graph import trace
 from export.int8 import Quantiser, choose_quantisers
 from export.int8_net import Int8Net
 from export.onnx_model import INPUT
-from sqdet_cv.preprocess import images_to_blob
+from sqdet_cv.dnn.preprocess import images_to_blob
 from tests.released import PHOTOS
 from tests.write_int8_model import TinyDetector, tiny_detector
 from train.data.loader import read_image

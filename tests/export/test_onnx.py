@@ -16,8 +16,8 @@ from export.graph import trace
 from export.onnx_model import HEADS, INPUT, detector_model
 from sqdet_cv import Detector, ModelSpec
 from sqdet_cv.boxes.ops import decode_deltas
-from sqdet_cv.model_file import read_onnx
-from sqdet_cv.preprocess import images_to_blob
+from sqdet_cv.dnn.model_file import read_onnx
+from sqdet_cv.dnn.preprocess import images_to_blob
 from tests.released import MODEL
 from train.checkpoint import save_checkpoint
 from train.detectors import TorchDetector

@@ -12,7 +12,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 from export.errors import ExportError
 from export.packed import encode, pack
-from sqdet_cv.packed import HEADER_FORMAT, MAX_EXPANSION, TENSOR_FORMAT, Header, Tensor, unpack
+from sqdet_cv.dnn.packed import HEADER_FORMAT, MAX_EXPANSION, TENSOR_FORMAT, Header, Tensor, unpack
 from tests.colours import DETECTOR
 from tests.fuzz_packed import build, try_out
 from tests.int8_model import MODEL as INT8

@@ -50,7 +50,7 @@ def test_top_5_is_pytorchs(sample, capsys):
     """The whole road: weights, export, sample."""
     torch = pytest.importorskip("torch")
     from export.__main__ import main as export_main
-    from sqdet_cv.preprocess import classifier_blob
+    from sqdet_cv.dnn.preprocess import classifier_blob
     from train.models import SqueezeNet
 
     torch.manual_seed(0)

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from sqdet_cv import BackendError, Classifier, ClassifierSpec, ModelFileError, SqdetError
-from sqdet_cv.preprocess import classifier_blob
+from sqdet_cv.dnn.preprocess import classifier_blob
 from tests.colours import BLUE_BGR, CLASSIFIER, DETECTOR, RED_BGR
 from tests.released import PICTURES
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from sqdet_cv import __version__, cli
-from sqdet_cv.backends import BACKENDS
+from sqdet_cv.dnn.backends import BACKENDS
 from tests.released import MODEL, released_onnx
 
 
@@ -53,8 +53,8 @@ def test_lines_for_people(plain_build, capsys):
 
 
 def test_a_warning_is_one_line(plain_build, monkeypatch, capsys):
-    monkeypatch.setattr("sqdet_cv.first_forward.expects_cuda", lambda: True)
-    monkeypatch.setattr("sqdet_cv.first_forward._warn_once", warnings.warn)
+    monkeypatch.setattr("sqdet_cv.dnn.startup.expects_cuda", lambda: True)
+    monkeypatch.setattr("sqdet_cv.dnn.startup._warn_once", warnings.warn)
     assert cli.main(["info"]) == 0
     (line,) = capsys.readouterr().err.splitlines()
     assert line.startswith("sqdet: computing on the CPU: backend 'cuda' is not in this OpenCV")

@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from sqdet_cv import ModelSpec, cli
-from sqdet_cv.packed import unpack
+from sqdet_cv.dnn.packed import unpack
 
-from .test_packed import EVERYTHING, PLAIN, STORED, File
+from .dnn.test_packed import EVERYTHING, PLAIN, STORED, File
 
 
 @pytest.fixture(autouse=True)

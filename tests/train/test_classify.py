@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from sqdet_cv.preprocess import classifier_blob
+from sqdet_cv.dnn.preprocess import classifier_blob
 from sqdet_cv.spec.classifier_spec import ClassifierSpec
 from tests.colour_folder import write_colour_folder
 from train.checkpoint import classifier_from_checkpoint

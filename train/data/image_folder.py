@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 from torch.utils.data import Dataset
 
-from sqdet_cv.preprocess import classifier_blob, images_to_blob
+from sqdet_cv.dnn.preprocess import classifier_blob, images_to_blob
 from sqdet_cv.sources import PICTURE_SUFFIXES
 from sqdet_cv.spec.classifier_spec import ClassifierSpec
 

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch.utils.data import DataLoader, Dataset
 
-from sqdet_cv.preprocess import images_to_blob, resize_to_input
+from sqdet_cv.dnn.preprocess import images_to_blob, resize_to_input
 from sqdet_cv.spec.detector_spec import ModelSpec
 
 from ..errors import TrainError

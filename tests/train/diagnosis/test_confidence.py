@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from sqdet_cv.preprocess import images_to_blob
+from sqdet_cv.dnn.preprocess import images_to_blob
 from sqdet_cv.spec.detector_spec import VOC_LABELS
 from tests.helpers import Thing, make_spec, write_devkit, write_list, write_photo
 from tests.train.diagnosis.tiny import small_net

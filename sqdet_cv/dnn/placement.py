@@ -12,8 +12,8 @@ from typing import NamedTuple
 
 import cv2
 
+from ..errors import BackendError
 from .backends import CPU, Backend
-from .errors import BackendError
 
 # A layer (or several fused into one) in Net.dump() of the engine of OpenCV 4, in which \n and \l are two characters:
 #   "pool1" [label="pool1\nPooling\n...\loutput: 1 x 64 x 79 x 79\lOCV/CPU\n" fillcolor=...

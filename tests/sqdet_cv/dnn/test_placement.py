@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 
 from sqdet_cv import BackendError
-from sqdet_cv.backends import BACKENDS, CPU
-from sqdet_cv.computed_on import require_computed_on
 from sqdet_cv.detector import HEADS
-from sqdet_cv.model_file import load_model
-from sqdet_cv.opencv_log import captured_log
+from sqdet_cv.dnn.backends import BACKENDS, CPU
+from sqdet_cv.dnn.log_capture import captured_log
+from sqdet_cv.dnn.model_file import load_model
+from sqdet_cv.dnn.placement import require_computed_on
 
 from .layer_dumps import GRAPH_ENGINE_DUMP, ON_CPU, ON_CUDA, dump
 

@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING
 import cv2
 import numpy as np
 
+from ..errors import ModelFileError, SpecError
+from ..spec.classifier_spec import ClassifierSpec
+from ..spec.detector_spec import ModelSpec
+from ..spec.json_spec import Spec
 from . import packed
-from .caffe_file import read_caffe, require_caffe_importer
-from .errors import ModelFileError, SpecError
-from .network_file import import_network
-from .spec.classifier_spec import ClassifierSpec
-from .spec.detector_spec import ModelSpec
-from .spec.json_spec import Spec
+from .caffe import read_caffe, require_caffe_importer
+from .importers import import_network
 
 if TYPE_CHECKING:
     from importlib.resources.abc import Traversable  # not in Python 3.10

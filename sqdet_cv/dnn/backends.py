@@ -9,7 +9,7 @@ from pathlib import Path
 
 import cv2
 
-from .errors import BackendError
+from ..errors import BackendError
 
 
 @dataclass(frozen=True)

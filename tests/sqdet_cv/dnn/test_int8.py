@@ -5,7 +5,7 @@ import json
 import numpy as np
 
 from sqdet_cv import Detector
-from sqdet_cv.preprocess import images_to_blob
+from sqdet_cv.dnn.preprocess import images_to_blob
 from tests.int8_model import ANSWER, MODEL, picture
 
 

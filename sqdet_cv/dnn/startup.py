@@ -9,11 +9,11 @@ from typing import TypeVar
 
 import cv2
 
+from ..errors import BackendError
 from .backends import CPU, Backend, choose_backend, expects_cuda
-from .computed_on import require_computed_on
-from .errors import BackendError
-from .opencv_log import captured_log
-from .quiet import quiet_opencv
+from .log_capture import captured_log
+from .log_level import quiet_opencv
+from .placement import require_computed_on
 
 Outputs = TypeVar("Outputs")
 
@@ -22,7 +22,7 @@ def start_network(net: cv2.dnn.Net, backend_name: str, forward: Callable[[], Out
     """Sets a backend on a network and runs its first forward pass there.
 
     Args:
-        backend_name: of `sqdet_cv.backends`, or "auto": CUDA where it is and works, else OpenCV's own on the CPU. Where
+        backend_name: of `sqdet_cv.dnn.backends`, or "auto": CUDA where it is and works, else OpenCV's own on the CPU. Where
             CUDA could be expected a warning, once a process, says why it is the CPU. `auto` tries nothing else: no
             OpenCV with the others has been at hand to check their results.
         forward: sets an input of the right size and runs the network.

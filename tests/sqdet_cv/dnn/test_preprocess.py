@@ -4,7 +4,7 @@ import cv2
 import numpy as np
 import pytest
 
-from sqdet_cv.preprocess import images_to_blob, resize_to_input
+from sqdet_cv.dnn.preprocess import images_to_blob, resize_to_input
 from tests.helpers import make_spec
 
 MEANS = [pytest.param((104.0, 117.0, 123.0), id="mean"), pytest.param((0.0, 0.0, 0.0), id="no mean")]

@@ -5,8 +5,8 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-from .errors import ModelFileError
-from .network_file import import_network
+from ..errors import ModelFileError
+from .importers import import_network
 
 # The last layers of the 2017 net and of our Caffe files: deltas (the third top of the first), class scores, confidence.
 LAST_LAYERS = ("slice", "softmax", "sigmoid")

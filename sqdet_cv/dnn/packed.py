@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from .errors import ModelFileError
+from ..errors import ModelFileError
 
 SUFFIX = ".sqdet"
 MAGIC = b"\x89SQDET\r\n"  # as PNG's: not text, and a transfer that changes line ends breaks it

@@ -4,7 +4,7 @@ import cv2
 import pytest
 
 from sqdet_cv import Detector, ModelFileError
-from sqdet_cv.caffe_file import read_caffe
+from sqdet_cv.dnn.caffe import read_caffe
 
 needs_importer = pytest.mark.skipif(not hasattr(cv2.dnn, "readNetFromCaffe"), reason="OpenCV 5 reads no Caffe")
 

@@ -7,9 +7,9 @@ from collections.abc import Sequence
 import cv2
 import numpy as np
 
-from .errors import SqdetError
-from .spec.classifier_spec import ClassifierSpec
-from .spec.detector_spec import ModelSpec
+from ..errors import SqdetError
+from ..spec.classifier_spec import ClassifierSpec
+from ..spec.detector_spec import ModelSpec
 
 
 def check_image(image: object) -> None:

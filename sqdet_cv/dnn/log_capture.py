@@ -9,7 +9,7 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from .quiet import INFO, log_level
+from .log_level import INFO, log_level
 
 
 @contextmanager

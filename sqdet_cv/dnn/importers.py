@@ -6,8 +6,8 @@ from collections.abc import Callable
 
 import cv2
 
-from .errors import ModelFileError
-from .quiet import quiet_opencv
+from ..errors import ModelFileError
+from .log_level import quiet_opencv
 
 
 def import_network(importer: Callable[[], cv2.dnn.Net], kind: str, name: str) -> cv2.dnn.Net:

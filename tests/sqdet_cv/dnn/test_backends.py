@@ -4,7 +4,7 @@ import cv2
 import pytest
 
 from sqdet_cv import BackendError
-from sqdet_cv.backends import BACKENDS, CPU, backend_of, choose_backend, expects_cuda
+from sqdet_cv.dnn.backends import BACKENDS, CPU, backend_of, choose_backend, expects_cuda
 
 dnn = cv2.dnn
 EVERY_TARGET = {
@@ -116,6 +116,6 @@ def test_pairs_that_are_none(build):
 )
 def test_where_cuda_is_expected(monkeypatch, build_information, nvidia_smi, device, expected):
     monkeypatch.setattr(cv2, "getBuildInformation", lambda: build_information)
-    monkeypatch.setattr("sqdet_cv.backends.shutil.which", lambda name: nvidia_smi)
-    monkeypatch.setattr("sqdet_cv.backends.Path.exists", lambda path: device)
+    monkeypatch.setattr("sqdet_cv.dnn.backends.shutil.which", lambda name: nvidia_smi)
+    monkeypatch.setattr("sqdet_cv.dnn.backends.Path.exists", lambda path: device)
     assert expects_cuda() is expected

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from sqdet_cv import Classifier, Detector, ModelFileError
-from sqdet_cv.packed import MAX_EXPANSION, unpack
+from sqdet_cv.dnn.packed import MAX_EXPANSION, unpack
 from tests.colours import DETECTOR, red_and_blue_picture
 from tests.released import ROOT
 

@@ -7,11 +7,12 @@ import cv2
 import numpy as np
 import pytest
 
-from sqdet_cv import BackendError, Detector, first_forward
-from sqdet_cv.backends import BACKENDS
-from sqdet_cv.first_forward import start_network
+from sqdet_cv import BackendError, Detector
+from sqdet_cv.dnn import startup as first_forward
+from sqdet_cv.dnn.backends import BACKENDS
+from sqdet_cv.dnn.startup import start_network
 from tests.released import PICTURES
-from tests.sqdet_cv.layer_dumps import GRAPH_ENGINE_DUMP, ON_CPU, ON_CUDA, dump
+from tests.sqdet_cv.dnn.layer_dumps import GRAPH_ENGINE_DUMP, ON_CPU, ON_CUDA, dump
 
 OTHERS = [backend.name for backend in BACKENDS if backend.name != "opencv"]
 
