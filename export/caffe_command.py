@@ -6,8 +6,8 @@ import argparse
 import dataclasses
 
 from sqdet_cv.boxes.postprocess import NMS_THRESHOLD
+from sqdet_cv.compat.infer_bbox import VOC_2017_SPEC
 from sqdet_cv.dnn.caffe import read_caffe, require_caffe_importer
-from sqdet_cv.infer_bbox import VOC_2017_SPEC
 from sqdet_cv.spec.detector_spec import ModelSpec
 from sqdet_cv.util.atomic_files import write_bytes_atomically
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from sqdet_cv.boxes.postprocess import MAX_CANDIDATES, NMS_THRESHOLD
-from sqdet_cv.infer_bbox import VOC_2017_SPEC
+from sqdet_cv.compat.infer_bbox import VOC_2017_SPEC
 from sqdet_cv.spec.detector_spec import ModelSpec
 
 from .caffe_proto import NetParameter, add_blob

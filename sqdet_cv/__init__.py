@@ -1,14 +1,14 @@
 """sqdet-cv: a compact object detector that runs wherever cv2.dnn runs."""
 
 from .classifier import Classification, Classifier
+from .compat.detection_model import SqueezeDetModel
+from .compat.infer_bbox import InferBbox
 from .detections import Detection, Detections
 from .detector import Detector
 from .draw import draw
 from .errors import BackendError, ModelFileError, SourceError, SpecError, SqdetError
-from .infer_bbox import InferBbox
 from .spec.classifier_spec import ClassifierSpec
 from .spec.detector_spec import VOC_LABELS, ModelSpec
-from .squeezedet_model import SqueezeDetModel
 from .version import __version__
 
 __all__ = [

@@ -21,7 +21,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from sqdet_cv.infer_bbox import InferBbox
+from sqdet_cv.compat.infer_bbox import InferBbox
 
 HERE = Path(__file__).parent
 TENSORS = sorted((HERE.parent.parent / "tests" / "data" / "infer_bbox").glob("*.npz"))

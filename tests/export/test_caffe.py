@@ -16,9 +16,9 @@ from export.errors import ExportError
 from export.graph import trace
 from sqdet_cv import Detector, InferBbox, ModelSpec
 from sqdet_cv.boxes.ops import decode_deltas
+from sqdet_cv.compat.infer_bbox import VOC_2017_SPEC
 from sqdet_cv.dnn.caffe import read_caffe
 from sqdet_cv.dnn.preprocess import images_to_blob
-from sqdet_cv.infer_bbox import VOC_2017_SPEC
 from sqdet_cv.spec.detector_spec import VOC_LABELS
 from tests.released import PHOTOS, released_net
 from train.checkpoint import save_checkpoint

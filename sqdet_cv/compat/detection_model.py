@@ -11,13 +11,13 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 
-from .boxes.ops import clip_boxes
-from .boxes.postprocess import finish, suppress
-from .detector import Detector
-from .dnn.backends import BACKENDS, backend_of
-from .dnn.preprocess import check_image, images_to_blob
-from .errors import SqdetError
-from .spec.detector_spec import ModelSpec
+from ..boxes.ops import clip_boxes
+from ..boxes.postprocess import finish, suppress
+from ..detector import Detector
+from ..dnn.backends import BACKENDS, backend_of
+from ..dnn.preprocess import check_image, images_to_blob
+from ..errors import SqdetError
+from ..spec.detector_spec import ModelSpec
 
 
 class SqueezeDetModel:

@@ -14,8 +14,8 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 
-from .errors import SqdetError
-from .spec.detector_spec import VOC_LABELS, ModelSpec
+from ..errors import SqdetError
+from ..spec.detector_spec import VOC_LABELS, ModelSpec
 
 VOC_2017_SPEC = ModelSpec(
     labels=VOC_LABELS,
