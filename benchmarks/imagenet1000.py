@@ -16,7 +16,7 @@ import cv2
 from tqdm import tqdm
 
 from sqdet_cv import Classifier, SqdetError
-from sqdet_cv.sources import read_picture
+from sqdet_cv.media.sources import read_picture
 
 
 def main(argv: list[str] | None = None) -> int:

@@ -30,7 +30,7 @@ import numpy as np
 
 from export.errors import ExportError
 from sqdet_cv import Detector, SqdetError
-from sqdet_cv.sources import read_picture
+from sqdet_cv.media.sources import read_picture
 from sqdet_cv.spec.detector_spec import VOC_LABELS
 from sqdet_cv.util.atomic_files import write_bytes_atomically, write_text_atomically
 from train.darknet import DarknetDetector

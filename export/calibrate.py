@@ -12,7 +12,7 @@ from tqdm import tqdm
 
 from sqdet_cv.dnn.preprocess import images_to_blob
 from sqdet_cv.errors import SourceError
-from sqdet_cv.sources import find_sources, read_picture
+from sqdet_cv.media.sources import find_sources, read_picture
 from sqdet_cv.spec.detector_spec import ModelSpec
 
 from .errors import ExportError

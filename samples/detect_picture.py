@@ -3,9 +3,10 @@
 import sys
 from pathlib import Path
 
-from sqdet_cv import Detector, SqdetError, draw
-from sqdet_cv.outputs import write_picture
-from sqdet_cv.sources import read_picture
+from sqdet_cv import Detector, SqdetError
+from sqdet_cv.media import annotate as draw
+from sqdet_cv.media.sources import read_picture
+from sqdet_cv.media.writers import write_picture
 
 
 def main(arguments: list[str]) -> int:

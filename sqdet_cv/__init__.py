@@ -5,8 +5,8 @@ from .compat.detection_model import SqueezeDetModel
 from .compat.infer_bbox import InferBbox
 from .detections import Detection, Detections
 from .detector import Detector
-from .draw import draw
 from .errors import BackendError, ModelFileError, SourceError, SpecError, SqdetError
+from .media.annotate import draw
 from .spec.classifier_spec import ClassifierSpec
 from .spec.detector_spec import VOC_LABELS, ModelSpec
 from .version import __version__

@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 
 from sqdet_cv.detections import Detections
-from sqdet_cv.draw import draw
+from sqdet_cv.media.annotate import draw
 
 from .data.loader import read_image
 from .error_split import COLUMNS

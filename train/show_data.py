@@ -14,7 +14,7 @@ import numpy as np
 from tqdm import tqdm
 
 from sqdet_cv.detections import Detections
-from sqdet_cv.draw import draw
+from sqdet_cv.media.annotate import draw
 from sqdet_cv.spec.detector_spec import ModelSpec
 from sqdet_cv.util.atomic_files import atomic_path
 

@@ -7,7 +7,7 @@ import pytest
 
 from export.__main__ import main
 from sqdet_cv import Detector
-from sqdet_cv.sources import read_picture
+from sqdet_cv.media.sources import read_picture
 from tests.released import MODEL, PHOTOS
 
 needs_caffe = pytest.mark.skipif(not hasattr(cv2.dnn, "readNetFromCaffe"), reason="OpenCV 5 reads no Caffe files")

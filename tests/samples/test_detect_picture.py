@@ -6,7 +6,8 @@ import cv2
 import numpy as np
 import pytest
 
-from sqdet_cv import Detector, draw
+from sqdet_cv import Detector
+from sqdet_cv.media import annotate as draw
 
 from .loading import SAMPLES, load_sample
 

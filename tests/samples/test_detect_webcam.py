@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from sqdet_cv import Detections
-from sqdet_cv.outputs import VideoFile
-from sqdet_cv.sources import find_sources
+from sqdet_cv.media.sources import find_sources
+from sqdet_cv.media.writers import VideoFile
 
 SAMPLE = Path(__file__).parents[2] / "samples" / "detect_webcam.py"
 

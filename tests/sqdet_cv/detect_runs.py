@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 
 from sqdet_cv import Detections, cli
-from sqdet_cv.outputs import VideoFile
-from sqdet_cv.sources import find_sources
+from sqdet_cv.media.sources import find_sources
+from sqdet_cv.media.writers import VideoFile
 
 ROOT = Path(__file__).parents[2]
 TIMEOUT_S = 180  # only a hang lasts so long, even on a machine that trains beside the tests

@@ -8,8 +8,8 @@ import cv2
 import numpy as np
 import pytest
 
-from sqdet_cv.outputs import VideoFile, plan_outputs
-from sqdet_cv.sources import Source
+from sqdet_cv.media.sources import Source
+from sqdet_cv.media.writers import VideoFile, plan_outputs
 
 from .detect_runs import all_files, count_frames, detect, fake_detector, save_picture, save_video
 
@@ -76,10 +76,10 @@ def test_video_that_fails_leaves_no_file():
 
 
 def test_video_falls_back_when_mp4_cannot_be_written(monkeypatch):
-    monkeypatch.setattr("sqdet_cv.outputs.VIDEO_CODECS", ((".mp4", "zzzz"), (".avi", "MJPG")))
+    monkeypatch.setattr("sqdet_cv.media.writers.VIDEO_CODECS", ((".mp4", "zzzz"), (".avi", "MJPG")))
     real = cv2.VideoWriter
     refuse = lambda path, *rest: real() if path.endswith(".mp4") else real(path, *rest)  # noqa: E731
-    monkeypatch.setattr("sqdet_cv.outputs.cv2.VideoWriter", refuse)
+    monkeypatch.setattr("sqdet_cv.media.writers.cv2.VideoWriter", refuse)
     with VideoFile(Path("v"), 25.0) as video:
         video.write(np.zeros((48, 64, 3), np.uint8))
     assert all_files() == ["v.avi"] and count_frames("v.avi") == 1

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from sqdet_cv.window import require_display
+from sqdet_cv.media.window import require_display
 
 from .detect_runs import TIMEOUT_S, fake_detector, save_picture, save_video, start, wait_for
 

@@ -7,7 +7,7 @@ import cv2
 import numpy as np
 import pytest
 
-from sqdet_cv.draw import class_color
+from sqdet_cv.media.annotate import class_color
 from tests.train.evaluation_cases import BIRD, CAT, DOG, LABELS, make_found, make_sample
 from train.matching import PhotoMatch, match_photo
 from train.mistakes import Mistake, missed_objects, wrong_detections

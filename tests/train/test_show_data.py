@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 import pytest
 
-from sqdet_cv.draw import class_color
+from sqdet_cv.media.annotate import class_color
 from tests.helpers import write_devkit
 from train.__main__ import main
 from train.data.geometry import View

@@ -14,7 +14,7 @@ import numpy as np
 from torch.utils.data import Dataset
 
 from sqdet_cv.dnn.preprocess import classifier_blob, images_to_blob
-from sqdet_cv.sources import PICTURE_SUFFIXES
+from sqdet_cv.media.sources import PICTURE_SUFFIXES
 from sqdet_cv.spec.classifier_spec import ClassifierSpec
 
 from ..config import option

@@ -22,7 +22,7 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from sqdet_cv.sources import PICTURE_SUFFIXES
+from sqdet_cv.media.sources import PICTURE_SUFFIXES
 
 from ..errors import TrainError
 from .loader import read_image

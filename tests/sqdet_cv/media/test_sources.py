@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from sqdet_cv.errors import SourceError
-from sqdet_cv.sources import find_sources, read_picture
+from sqdet_cv.media.sources import find_sources, read_picture
 
 
 def picture(width=40, height=30, seed=0):

@@ -7,8 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sqdet_cv.detections import Detections
-from sqdet_cv.draw import class_color, draw, write_text
 from sqdet_cv.errors import SqdetError
+from sqdet_cv.media.annotate import class_color, draw, write_text
 
 
 def one(box, class_id=0, label="cat", score=0.9):

@@ -14,11 +14,11 @@ from typing import TextIO
 import cv2
 import numpy as np
 
-from .detections import Detections
-from .errors import SqdetError
+from ..detections import Detections
+from ..errors import SqdetError
+from ..util.atomic_files import atomic_path, write_bytes_atomically
+from ..util.stderr import muted_stderr
 from .sources import Source
-from .util.atomic_files import atomic_path, write_bytes_atomically
-from .util.stderr import muted_stderr
 
 # Encoders that OpenCV always has; a picture of another kind is written as PNG.
 PICTURE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff"})

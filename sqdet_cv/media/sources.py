@@ -18,8 +18,8 @@ from urllib.parse import urlsplit
 import cv2
 import numpy as np
 
-from .errors import SourceError
-from .util.stderr import muted_stderr
+from ..errors import SourceError
+from ..util.stderr import muted_stderr
 
 # What a folder or glob picks up. A file that is named outright may have any suffix.
 PICTURE_SUFFIXES = frozenset(

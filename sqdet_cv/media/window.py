@@ -9,7 +9,7 @@ import sys
 import cv2
 import numpy as np
 
-from .errors import SqdetError
+from ..errors import SqdetError
 
 QUIT_KEYS = (ord("q"), ord("Q"), 27)  # 27 is Esc
 
