@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import sys
 
+from sqdet_cv.cli.frame import run_command
 from sqdet_cv.errors import SqdetError
-from train.commands import run_command
 from train.errors import TrainError
 from train.needs import needs_packages
 

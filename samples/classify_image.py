@@ -11,10 +11,10 @@ from pathlib import Path
 import cv2
 
 from sqdet_cv import Classification, Classifier, SqdetError
+from sqdet_cv.cli.parser import OneLineParser
 from sqdet_cv.media.annotate import FONT, write_text
 from sqdet_cv.media.sources import find_sources, read_picture
 from sqdet_cv.media.writers import plan_outputs, write_picture
-from sqdet_cv.parser import OneLineParser
 
 
 def main(argv: list[str] | None = None) -> int:

@@ -11,11 +11,11 @@ from pathlib import Path
 
 from sqdet_cv import Detector, SqdetError
 from sqdet_cv.boxes.postprocess import SCORE_THRESHOLD
+from sqdet_cv.cli.parser import OneLineParser
 from sqdet_cv.media.annotate import draw, write_text
 from sqdet_cv.media.sources import find_sources
 from sqdet_cv.media.window import QUIT_KEYS, Window
 from sqdet_cv.media.writers import VideoFile, write_picture
-from sqdet_cv.parser import OneLineParser
 from sqdet_cv.util.interrupt import CtrlC
 
 

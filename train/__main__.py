@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import sys
 
+from sqdet_cv.cli.frame import run_command
 from sqdet_cv.errors import SqdetError
 
-from .commands import run_command
 from .errors import TrainError
 from .needs import needs_packages
 

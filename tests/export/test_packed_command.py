@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from export.__main__ import main
-from sqdet_cv import Classifier, Detector, ModelFileError, cli
+from sqdet_cv import Classifier, Detector, ModelFileError
+from sqdet_cv.cli import main as cli
 from tests.colours import CLASSIFIER, DETECTOR, red_and_blue_picture
 
 

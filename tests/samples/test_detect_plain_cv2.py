@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from sqdet_cv import Detector
-from sqdet_cv.cli import main as sqdet
+from sqdet_cv.cli.main import main as sqdet
 from tests.colours import BLUE_XYXY, DETECTOR, RED_XYXY, red_and_blue_picture
 
 from .loading import SAMPLES

@@ -11,8 +11,8 @@ import pytest
 
 import export.__main__
 import train.__main__
-from sqdet_cv.cli import build_parser as build_sqdet_parser
-from train.commands import build_parser
+from sqdet_cv.cli.frame import build_parser
+from sqdet_cv.cli.main import build_parser as build_sqdet_parser
 
 ROOT = Path(__file__).parents[2]
 PAGES = sorted([ROOT / "README.md", ROOT / "sqdet_cv" / "models" / "README.md", *(ROOT / "docs").glob("*.md")])

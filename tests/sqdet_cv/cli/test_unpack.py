@@ -6,10 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from sqdet_cv import ModelSpec, cli
+from sqdet_cv import ModelSpec
+from sqdet_cv.cli import main as cli
 from sqdet_cv.dnn.packed import unpack
 
-from .dnn.test_packed import EVERYTHING, PLAIN, STORED, File
+from ..dnn.test_packed import EVERYTHING, PLAIN, STORED, File
 
 
 @pytest.fixture(autouse=True)

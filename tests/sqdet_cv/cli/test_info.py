@@ -8,7 +8,8 @@ import cv2
 import numpy as np
 import pytest
 
-from sqdet_cv import __version__, cli
+from sqdet_cv import __version__
+from sqdet_cv.cli import main as cli
 from sqdet_cv.dnn.backends import BACKENDS
 from tests.released import MODEL, released_onnx
 

@@ -14,11 +14,14 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from . import __version__, detect_command, info_command, unpack_command
-from .boxes.postprocess import NMS_THRESHOLD, SCORE_THRESHOLD
-from .dnn.backends import BACKENDS
-from .errors import SqdetError
-from .exit_code import exit_code
+from .. import __version__
+from ..boxes.postprocess import NMS_THRESHOLD, SCORE_THRESHOLD
+from ..dnn.backends import BACKENDS
+from ..errors import SqdetError
+from . import detect as detect_command
+from . import info as info_command
+from . import unpack as unpack_command
+from .exit_codes import exit_code
 from .parser import OneLineParser
 
 

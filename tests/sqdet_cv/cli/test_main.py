@@ -62,7 +62,7 @@ def test_options_reach_the_detector(monkeypatch):
         def __init__(self, model=None, **options):
             seen.update(options, model=model)
 
-    monkeypatch.setattr("sqdet_cv.detect_command.Detector", Recording)
+    monkeypatch.setattr("sqdet_cv.cli.detect.Detector", Recording)
     detect(save_picture("a.png"), "--score", 0.7, "--nms", 0.2, "--backend", "opencv", "--model", "m.onnx")
     assert seen == {"model": Path("m.onnx"), "score_threshold": 0.7, "nms_threshold": 0.2, "backend": "opencv"}
 
@@ -86,7 +86,7 @@ def test_closed_pipe_is_no_traceback():
 
 
 def test_progress_of_a_video_on_a_terminal(monkeypatch, capsys):
-    monkeypatch.setattr("sqdet_cv.detect_command.PROGRESS_SECONDS", 0.0)
+    monkeypatch.setattr("sqdet_cv.cli.detect.PROGRESS_SECONDS", 0.0)
     monkeypatch.setattr(sys.stderr, "isatty", lambda: True, raising=False)
     assert detect(save_video("clip.mp4")) == 0
     out, err = capsys.readouterr()
@@ -136,7 +136,7 @@ def test_a_bad_model_is_one_line(capsys, monkeypatch):
     def refuse(*arguments, **options):
         raise SqdetError("m.onnx: no such\nmodel")
 
-    monkeypatch.setattr("sqdet_cv.detect_command.Detector", refuse)
+    monkeypatch.setattr("sqdet_cv.cli.detect.Detector", refuse)
     assert detect(save_picture("a.png"), "--model", "m.onnx") == 2
     assert capsys.readouterr().err == "sqdet: m.onnx: no such model\n"
 

@@ -7,7 +7,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from train.commands import run_command
+from sqdet_cv.cli.frame import run_command
 from train.errors import TrainError
 
 

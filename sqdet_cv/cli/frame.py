@@ -7,8 +7,8 @@ import re
 import sys
 from types import ModuleType
 
-from sqdet_cv.exit_code import exit_code
-from sqdet_cv.parser import OneLineParser
+from sqdet_cv.cli.exit_codes import exit_code
+from sqdet_cv.cli.parser import OneLineParser
 
 
 def build_parser(program: str, commands: dict[str, tuple[ModuleType, str]]) -> argparse.ArgumentParser:
@@ -30,7 +30,7 @@ def run_command(
 ) -> int:
     """Parses and runs one of `commands`, as of `build_parser`.
 
-    Returns the exit code, as of `sqdet_cv.exit_code`.
+    Returns the exit code, as of `sqdet_cv.cli.exit_codes`.
     """
     args = build_parser(program, commands).parse_args(argv)
 

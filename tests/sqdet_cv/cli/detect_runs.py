@@ -10,7 +10,8 @@ import cv2
 import numpy as np
 import pytest
 
-from sqdet_cv import Detections, cli
+from sqdet_cv import Detections
+from sqdet_cv.cli import main as cli
 from sqdet_cv.media.sources import find_sources
 from sqdet_cv.media.writers import VideoFile
 
@@ -53,7 +54,7 @@ sys.exit(cli.main(sys.argv[1:]))
 
 @pytest.fixture(autouse=True)
 def fake_detector(monkeypatch, tmp_path):
-    monkeypatch.setattr("sqdet_cv.detect_command.Detector", FakeDetector)
+    monkeypatch.setattr("sqdet_cv.cli.detect.Detector", FakeDetector)
     monkeypatch.chdir(tmp_path)
 
 

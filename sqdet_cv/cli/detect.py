@@ -12,14 +12,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TextIO
 
-from .detections import Detections
-from .detector import Detector
-from .errors import SqdetError
-from .media.annotate import draw
-from .media.sources import Frame, Source, find_sources
-from .media.window import QUIT_KEYS, Window
-from .media.writers import Recorder, VideoFile, csv_recorder, json_recorder, plan_outputs, write_picture
-from .util.interrupt import CtrlC
+from ..detections import Detections
+from ..detector import Detector
+from ..errors import SqdetError
+from ..media.annotate import draw
+from ..media.sources import Frame, Source, find_sources
+from ..media.window import QUIT_KEYS, Window
+from ..media.writers import Recorder, VideoFile, csv_recorder, json_recorder, plan_outputs, write_picture
+from ..util.interrupt import CtrlC
 
 PROGRESS_SECONDS = 0.2  # between two updates of a terminal's line
 LOG_PROGRESS_SECONDS = 10.0  # between two lines where stderr is a file

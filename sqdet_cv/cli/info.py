@@ -9,11 +9,11 @@ import platform
 import cv2
 import numpy as np
 
-from . import __version__
-from .detector import Detector
-from .dnn.backends import BACKENDS
-from .dnn.model_file import embedded_file
-from .spec.detector_spec import ModelSpec
+from .. import __version__
+from ..detector import Detector
+from ..dnn.backends import BACKENDS
+from ..dnn.model_file import embedded_file
+from ..spec.detector_spec import ModelSpec
 
 
 def run(arguments: argparse.Namespace) -> int:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from .dnn.packed import unpack
-from .errors import ModelFileError
-from .util.atomic_files import write_bytes_atomically
+from ..dnn.packed import unpack
+from ..errors import ModelFileError
+from ..util.atomic_files import write_bytes_atomically
 
 
 def add(commands: argparse._SubParsersAction) -> None:
