@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from sqdet_cv.errors import SqdetError
-from train.errors import TrainError
+from train.common.errors import TrainError
 
 
 @contextmanager

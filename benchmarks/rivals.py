@@ -33,9 +33,9 @@ from sqdet_cv import Detector, SqdetError
 from sqdet_cv.media.sources import read_picture
 from sqdet_cv.spec.detector_spec import VOC_LABELS
 from sqdet_cv.util.atomic_files import write_bytes_atomically, write_text_atomically
+from train.common.errors import TrainError
+from train.common.plotting import require_matplotlib
 from train.darknet import DarknetDetector
-from train.errors import TrainError
-from train.figures import require_matplotlib
 
 from .rivals_models import Model, check_models, find_ours, find_rivals
 from .rivals_plot import plot_rivals

@@ -15,7 +15,7 @@ from sqdet_cv.dnn import packed
 from sqdet_cv.dnn.model_file import embedded_file
 from sqdet_cv.spec.detector_spec import ModelSpec
 from sqdet_cv.util.atomic_files import atomic_path
-from train.errors import TrainError
+from train.common.errors import TrainError
 
 EMBEDDED_NAME = "sqdet (embedded)"
 

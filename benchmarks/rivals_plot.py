@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
-from train.figures import RED, make_figure, png_bytes
+from train.common.plotting import RED, make_figure, png_bytes
 
 from .rivals_results import Row, place_name, places
 

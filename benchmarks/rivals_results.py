@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from sqdet_cv.util.atomic_files import write_text_atomically
-from train.errors import TrainError
+from train.common.errors import TrainError
 
 
 @dataclass(frozen=True)

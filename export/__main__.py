@@ -6,8 +6,8 @@ import sys
 
 from sqdet_cv.cli.frame import run_command
 from sqdet_cv.errors import SqdetError
-from train.errors import TrainError
-from train.needs import needs_packages
+from train.common.errors import TrainError
+from train.common.packages import needs_packages
 
 from .errors import ExportError
 

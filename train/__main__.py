@@ -7,8 +7,8 @@ import sys
 from sqdet_cv.cli.frame import run_command
 from sqdet_cv.errors import SqdetError
 
-from .errors import TrainError
-from .needs import needs_packages
+from .common.errors import TrainError
+from .common.packages import needs_packages
 
 with needs_packages("python -m train"):
     from . import (

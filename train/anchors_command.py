@@ -10,12 +10,12 @@ from tqdm import tqdm
 
 from .anchors import METRICS, best_iou, cluster_shapes, network_shapes
 from .anchors_plot import check_plot_path, plot_clusters
-from .config import require_at_least
+from .common.errors import TrainError
+from .common.labels import HELP as LABELS_HELP
+from .common.labels import parse_labels
+from .common.options import require_at_least
 from .data.source import HELP as DATA_HELP
 from .data.source import open_dataset
-from .errors import TrainError
-from .labels import HELP as LABELS_HELP
-from .labels import parse_labels
 
 
 def parse_counts(text: str) -> range:

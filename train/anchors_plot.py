@@ -10,7 +10,7 @@ import numpy as np
 from sqdet_cv.util.atomic_files import atomic_path
 
 from .anchors import best_iou, nearest
-from .errors import TrainError
+from .common.errors import TrainError
 
 DISTANCES = {"iou": "1 \u2212 IoU", "euclidean": "distance in pixels"}  # how METRICS are called in a title
 

@@ -12,8 +12,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from .checkpoint import net_from_checkpoint
+from .common.errors import TrainError
 from .compress.compress import save_plain, trained_config
-from .errors import TrainError
 from .fold import fold
 from .models.squeezedet import SqueezeDet
 

@@ -12,7 +12,7 @@ from sqdet_cv.spec.classifier_spec import ClassifierSpec
 from sqdet_cv.spec.detector_spec import ModelSpec
 from sqdet_cv.util.atomic_files import atomic_path
 
-from .errors import TrainError
+from .common.errors import TrainError
 from .models.squeezedet import NetConfig, SqueezeDet
 from .models.squeezenet import SqueezeNet
 from .released import SUFFIXES, net_from_released

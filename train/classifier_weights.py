@@ -10,7 +10,7 @@ import torch
 
 from sqdet_cv.spec.classifier_spec import ClassifierSpec
 
-from .errors import TrainError
+from .common.errors import TrainError
 from .models.squeezenet import LAYOUTS, SqueezeNet
 from .weights import load_imagenet_archive
 

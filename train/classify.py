@@ -13,15 +13,15 @@ from torch.nn.functional import cross_entropy
 
 from sqdet_cv.spec.classifier_spec import ClassifierSpec
 
-from . import distributed
 from .checkpoint import CLASSIFIER_FORMAT, classifier_from_checkpoint, load_checkpoint, save_classifier
 from .classifier_accuracy import measure
 from .classifier_weights import center_crop_spec
-from .config import add_options, from_dict, from_options, from_yaml, option, require_at_least
+from .common import distributed
+from .common.device import find_device
+from .common.errors import TrainError
+from .common.options import add_options, from_dict, from_options, from_yaml, option, require_at_least
 from .data.image_folder import ClassifyData, CropConfig, ImageFolder, picture_order, read_image_folder
 from .data.loader import ordered_batches
-from .device import find_device
-from .errors import TrainError
 from .loop import TrainingRun
 from .loop_config import LoopConfig
 from .models.squeezenet import LAYOUTS, SqueezeNet, draw_weights
@@ -61,7 +61,7 @@ class ClassifyConfig(LoopConfig):
     def folders(self, labels: tuple[str, ...] | None = None) -> tuple[ImageFolder, ImageFolder]:
         """The pictures to train on and those to choose the best epoch by."""
         train = read_image_folder(Path(self.data) / "train", labels)
-        return train, read_image_folder(Path(self.data) / self.val, train.labels)
+        return train, read_image_folder(Path(self.data) / self.val, train.common.labels)
 
 
 class Classify(TrainingRun):

@@ -12,8 +12,8 @@ import numpy as np
 
 from sqdet_cv.detections import Detections
 
+from .common.errors import TrainError
 from .data.voc import VocSample
-from .errors import TrainError
 from .matching import only_labelled
 
 SIZES = {  # pycocotools' names and ranges: area of the box in pixels of the photo

@@ -10,8 +10,8 @@ import numpy as np
 from .average_precision import Matches, average_precision
 from .calibration import BINS, Calibration
 from .coco_ap import SIZES, CocoResult
+from .common.plotting import BLUE, GREY, make_figure, png_bytes
 from .error_split import COLUMNS, ErrorSplit
-from .figures import BLUE, GREY, make_figure, png_bytes
 from .matching import Outcome
 
 if TYPE_CHECKING:

@@ -16,8 +16,8 @@ from sqdet_cv.spec.detector_spec import ModelSpec
 
 from . import darknet
 from .checkpoint import net_from_checkpoint
+from .common.errors import TrainError
 from .darknet import DarknetDetector
-from .errors import TrainError
 from .fusion import FusedDetector
 from .models.squeezedet import SqueezeDet
 

@@ -14,15 +14,15 @@ from sqdet_cv.util.atomic_files import write_bytes_atomically, write_text_atomic
 
 from .calibration import calibration
 from .coco_ap import SIZES, check_pycocotools
+from .common.errors import TrainError
+from .common.labels import HELP, parse_labels
+from .common.plotting import require_matplotlib
 from .curves import plot_calibration
 from .data.source import HELP as DATA_HELP
 from .data.source import open_dataset
 from .detectors import MIRROR_HELP, MODEL_HELP, file_names, open_together
 from .error_split import COLUMNS
-from .errors import TrainError
 from .evaluation import EVAL_SCORE_THRESHOLD, ClassResult, Evaluation, detect_all, evaluate_fully, mean_ap, points
-from .figures import require_matplotlib
-from .labels import HELP, parse_labels
 from .report import check_report_path, report_html
 
 

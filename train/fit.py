@@ -12,10 +12,13 @@ from torch import nn
 
 from sqdet_cv.spec.detector_spec import ModelSpec
 
-from . import distributed
 from .anchors import find_anchors
 from .checkpoint import load_checkpoint, net_from_checkpoint, save_checkpoint
-from .config import add_options, from_dict, from_options, from_yaml, option, require_at_least
+from .common import distributed
+from .common.errors import TrainError
+from .common.labels import HELP as LABELS_HELP
+from .common.labels import parse_labels
+from .common.options import add_options, from_dict, from_options, from_yaml, option, require_at_least
 from .data.augment import AugmentConfig
 from .data.loader import Batch, DetectionData, epoch_order, make_loader
 from .data.sample import VocSample
@@ -23,10 +26,7 @@ from .data.source import open_dataset
 from .detectors import TorchDetector
 from .diagnosis.diagnose import draw_history, draw_weights
 from .diagnosis.watch import MOST_PICTURES, PICTURES, Watch, watched_images
-from .errors import TrainError
 from .evaluation import EVAL_SCORE_THRESHOLD, evaluate, mean_ap
-from .labels import HELP as LABELS_HELP
-from .labels import parse_labels
 from .loop import TrainingRun
 from .loop_config import LoopConfig
 from .losses import LOSSES, GsocConfig, Loss, OursConfig, PaperConfig

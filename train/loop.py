@@ -15,10 +15,10 @@ import torch
 from torch import nn
 from tqdm import tqdm
 
-from . import distributed
 from .allocator import keep_freed_memory
 from .bad_batch import save_bad_batch
-from .errors import NotFiniteError, TrainError
+from .common import distributed
+from .common.errors import NotFiniteError, TrainError
 from .loop_config import LoopConfig
 from .optim import Descent, WeightAverage, train_mode
 from .run_curves import plot_history

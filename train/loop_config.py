@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from .config import option, require_at_least
-from .device import find_device
-from .errors import TrainError
+from .common.device import find_device
+from .common.errors import TrainError
+from .common.options import option, require_at_least
 from .schedules import SCHEDULES, STEP, find_solver, parse_epochs
 
 AMP = (

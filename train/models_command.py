@@ -8,7 +8,7 @@ from collections.abc import Callable
 import torch
 from torch import nn
 
-from .errors import TrainError
+from .common.errors import TrainError
 from .models import NETS, SqueezeNet, build_net
 
 CLASSIFIERS: dict[str, tuple[Callable[[], nn.Module], str]] = {

@@ -12,7 +12,7 @@ from sqdet_cv.dnn.packed import SUFFIX, unpack
 from sqdet_cv.errors import ModelFileError, SpecError
 from sqdet_cv.spec.detector_spec import ModelSpec
 
-from .errors import TrainError
+from .common.errors import TrainError
 from .fold import unfold
 from .models.squeezedet import NetConfig, SqueezeDet
 from .models.squeezenet import FIRES, LAYOUTS

@@ -14,9 +14,9 @@ import numpy as np
 
 from .calibration import calibration
 from .coco_ap import SIZES
+from .common.errors import TrainError
 from .curves import plot_calibration, plot_confusion, plot_error_split, plot_f1, plot_precision_recall, plot_sizes
 from .error_split import COLUMNS
-from .errors import TrainError
 from .evaluation import Evaluation, mean_ap, points
 from .matching import HIT_IOU, NEAR_IOU, Outcome
 from .mistakes import Mistake, missed_objects, wrong_detections

@@ -18,15 +18,15 @@ from sqdet_cv.media.annotate import draw
 from sqdet_cv.spec.detector_spec import ModelSpec
 from sqdet_cv.util.atomic_files import atomic_path
 
-from .config import add_options, from_options, require_at_least
+from .common.errors import TrainError
+from .common.labels import HELP as LABELS_HELP
+from .common.labels import parse_labels
+from .common.options import add_options, from_options, require_at_least
 from .data.augment import AugmentConfig
 from .data.geometry import View
 from .data.loader import DetectionData
 from .data.source import HELP as DATA_HELP
 from .data.source import open_dataset
-from .errors import TrainError
-from .labels import HELP as LABELS_HELP
-from .labels import parse_labels
 
 GREY_BGR = (160, 160, 160)
 GAP = 4  # pixels between the samples of a sheet

@@ -19,9 +19,9 @@ from pathlib import Path
 
 from sqdet_cv.util.atomic_files import write_text_atomically
 
-from .config import add_options, from_options, from_yaml, option, require_at_least
-from .errors import NotFiniteError, TrainError
-from .figures import require_matplotlib
+from .common.errors import NotFiniteError, TrainError
+from .common.options import add_options, from_options, from_yaml, option, require_at_least
+from .common.plotting import require_matplotlib
 from .fit import Fit, FitConfig
 from .halving import Scale, best_value, bracket, find_peak
 from .losses import LOSSES

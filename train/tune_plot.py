@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from .figures import BLUE, GREY, RED, make_figure, save
+from .common.plotting import BLUE, GREY, RED, make_figure, save
 from .halving import best_value, bracket
 
 if TYPE_CHECKING:

@@ -12,7 +12,7 @@ from export.packed import pack
 from tests.helpers import make_spec
 from tests.train.tiny_darknet import make_darknet
 from train.checkpoint import save_checkpoint
-from train.errors import TrainError
+from train.common.errors import TrainError
 from train.models import NetConfig, SqueezeDet
 
 

@@ -8,7 +8,7 @@ import pytest
 
 from benchmarks.rivals_plot import plot_rivals, size_points, speed_points
 from benchmarks.rivals_results import Accuracy, Row, Speed, join, load_rows, places, save_rows, table
-from train.errors import TrainError
+from train.common.errors import TrainError
 
 
 def accuracy(share: float | None, photos: str = "abc") -> Accuracy:

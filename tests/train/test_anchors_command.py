@@ -12,8 +12,8 @@ from tests.helpers import write_devkit
 from train.__main__ import main
 from train.anchors import cluster_shapes, network_shapes, shape_iou
 from train.anchors_command import parse_counts
+from train.common.errors import TrainError
 from train.data.voc import load_voc
-from train.errors import TrainError
 
 
 @pytest.fixture(scope="module")

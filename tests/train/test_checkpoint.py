@@ -7,7 +7,7 @@ import torch
 
 from tests.helpers import make_spec
 from train.checkpoint import load_checkpoint, net_from_checkpoint, save_checkpoint
-from train.errors import TrainError
+from train.common.errors import TrainError
 from train.models import NetConfig, SqueezeDet
 
 CONFIG = NetConfig(head_fires=((4, 6, 6),), head_norm=True, convdet_kernel=1, convdet_padding=0, leaky_slope=0.01)

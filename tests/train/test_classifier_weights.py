@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from train.classifier_weights import squeezenet_from_weights
-from train.errors import TrainError
+from train.common.errors import TrainError
 from train.models import SqueezeNet
 from train.models.squeezenet import FIRES
 

@@ -14,7 +14,7 @@ from sqdet_cv.spec.classifier_spec import ClassifierSpec
 from tests.colour_folder import write_colour_folder
 from train.checkpoint import classifier_from_checkpoint
 from train.classify import Classify, ClassifyConfig
-from train.config import from_yaml
+from train.common.options import from_yaml
 from train.data.image_folder import read_image_folder
 from train.data.loader import read_image
 from train.models.squeezedet import NETS, SqueezeDet

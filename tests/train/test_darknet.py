@@ -6,8 +6,8 @@ import cv2
 import numpy as np
 import pytest
 
+from train.common.errors import TrainError
 from train.darknet import DarknetDetector
-from train.errors import TrainError
 
 from .tiny_darknet import make_darknet, needs_importer
 

@@ -10,8 +10,8 @@ from sqdet_cv.boxes.ops import decode_deltas
 from sqdet_cv.errors import ModelFileError
 from tests.helpers import make_spec, slow_iou
 from train.checkpoint import save_checkpoint
+from train.common.errors import TrainError
 from train.detectors import TorchDetector, open_detector, open_together
-from train.errors import TrainError
 from train.models import NetConfig, SqueezeDet
 
 SPEC = make_spec(input_wh=(96, 64), grid_hw=(3, 5))

@@ -10,9 +10,9 @@ import torch
 from sqdet_cv.spec.detector_spec import VOC_LABELS
 from tests.helpers import write_devkit, write_list, write_photo
 from train.checkpoint import load_checkpoint, net_from_checkpoint
-from train.config import from_yaml
+from train.common.errors import TrainError
+from train.common.options import from_yaml
 from train.data.augment import AugmentConfig
-from train.errors import TrainError
 from train.fit import Fit, FitConfig, parse_sizes
 from train.losses import LOSSES
 

@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sqdet_cv.spec.classifier_spec import ClassifierSpec
+from train.common.errors import TrainError
 from train.data.image_folder import (
     ClassifyData,
     CropConfig,
@@ -17,7 +18,6 @@ from train.data.image_folder import (
     random_picture,
     read_image_folder,
 )
-from train.errors import TrainError
 
 
 def write_picture(path: Path, image: np.ndarray | None = None) -> None:

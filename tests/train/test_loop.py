@@ -12,7 +12,7 @@ import torch
 
 from sqdet_cv.spec.detector_spec import ModelSpec
 from train.checkpoint import load_checkpoint
-from train.config import from_yaml
+from train.common.options import from_yaml
 from train.data.loader import Batch, DetectionData, make_loader
 from train.data.source import open_dataset
 from train.fit import Fit, FitConfig

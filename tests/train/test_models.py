@@ -6,7 +6,7 @@ import torch
 from torch import nn
 
 from sqdet_cv.spec.detector_spec import VOC_LABELS, ModelSpec
-from train.errors import TrainError
+from train.common.errors import TrainError
 from train.models import NETS, NetConfig, SqueezeDet, SqueezeNet, build_net
 from train.models.fire import Fire
 from train.models.squeezenet import SqueezeNetFeatures

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from train.errors import TrainError
+from train.common.errors import TrainError
 from train.models import build_net
 from train.optim import WeightAverage, freeze, make_optimizer, train_mode
 from train.schedules import cosine_factor

@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 
 from tests.train.format_cases import LABELS, write_folder_with_txt, write_folder_with_xml, write_voc
+from train.common.errors import TrainError
 from train.data.plain_folder import load_folder
 from train.data.voc import load_voc
-from train.errors import TrainError
 
 
 @pytest.fixture

@@ -17,8 +17,8 @@ from export.packed import pack
 from tests.helpers import make_spec
 from tests.released import DETECTIONS, PHOTOS, SCORE_THRESHOLD, released_net
 from train.checkpoint import net_from_checkpoint
+from train.common.errors import TrainError
 from train.detectors import TorchDetector
-from train.errors import TrainError
 from train.fit import FitConfig
 from train.fold import fold
 from train.models import NetConfig, SqueezeDet

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from tests.train.evaluation_cases import BIRD, CAT, DOG, LABELS, make_found, make_sample
-from train.errors import TrainError
+from train.common.errors import TrainError
 from train.evaluation import evaluate_fully
 from train.report import check_report_path, report_html
 

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from train.errors import TrainError
+from train.common.errors import TrainError
 from train.schedules import SOLVERS, find_solver
 
 # by hand from Caffe's formulas: step 0.03 * 0.5^floor(i / 100000), poly 0.04 * (1 - i / 170000)

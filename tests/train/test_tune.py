@@ -11,8 +11,8 @@ import pytest
 
 from tests.helpers import write_devkit
 from train.__main__ import main
-from train.config import from_yaml
-from train.errors import TrainError
+from train.common.errors import TrainError
+from train.common.options import from_yaml
 from train.fit import Fit, FitConfig
 from train.losses import LOSSES, PaperLoss
 from train.tune import Trial, find_option, numeric_options, plot_trials, with_value

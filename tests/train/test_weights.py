@@ -12,7 +12,7 @@ from torch import nn
 from export.packed import pack
 from tests.helpers import make_spec
 from train.checkpoint import save_checkpoint
-from train.errors import TrainError
+from train.common.errors import TrainError
 from train.models import NetConfig, SqueezeDet, SqueezeNet
 from train.models.squeezenet import FIRES, SqueezeNetFeatures
 from train.weights import initialise, load_imagenet_archive

@@ -7,9 +7,9 @@ import pytest
 import yaml
 
 from tests.train.format_cases import LABELS, NAMES, write_voc, write_yolo
+from train.common.errors import TrainError
 from train.data.voc import load_voc
 from train.data.yolo import load_yolo, txt_path
-from train.errors import TrainError
 
 
 @pytest.fixture

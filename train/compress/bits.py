@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from torch import nn
 
-from ..errors import TrainError
+from ..common.errors import TrainError
 from ..fold import convolutions
 from .config import CompressConfig
 from .share import cluster_indices

@@ -6,9 +6,9 @@ import dataclasses
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..config import option, require_at_least
-from ..device import find_device
-from ..errors import TrainError
+from ..common.device import find_device
+from ..common.errors import TrainError
+from ..common.options import option, require_at_least
 from ..fit import OWN, PLAIN_EPOCHS, FitConfig
 from ..loop_config import AMP
 from ..view_teacher import HELP as VIEW_TEACHER_HELP

@@ -21,11 +21,11 @@ from sqdet_cv.spec.detector_spec import ModelSpec
 from sqdet_cv.util.atomic_files import write_text_atomically
 
 from ..checkpoint import net_from_checkpoint
+from ..common.errors import TrainError
 from ..data.sample import VocSample
 from ..data.source import HELP as DATA_HELP
 from ..data.source import open_dataset
 from ..detectors import TorchDetector
-from ..errors import TrainError
 from ..evaluation import EVAL_SCORE_THRESHOLD, evaluate, mean_ap
 from ..fold import convolutions, fold
 from ..models.squeezedet import SqueezeDet

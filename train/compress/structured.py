@@ -7,8 +7,8 @@ from collections.abc import Iterable, Mapping
 
 import torch
 
+from ..common.errors import TrainError
 from ..data.loader import Batch
-from ..errors import TrainError
 from ..fold import convolutions
 from ..losses import Loss
 from ..models.fire import Fire

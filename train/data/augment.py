@@ -11,8 +11,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from ..config import option
-from ..errors import TrainError
+from ..common.errors import TrainError
+from ..common.options import option
 from .geometry import View, cut, flip_horizontally, flip_vertically
 from .pixels import add_noise, blur_average, blur_gaussian, normalise_contrast, shift_colours
 

@@ -16,7 +16,7 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
-from ..errors import TrainError
+from ..common.errors import TrainError
 from .sample import Row, VocSample, make_sample
 
 

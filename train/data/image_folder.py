@@ -17,8 +17,8 @@ from sqdet_cv.dnn.preprocess import classifier_blob, images_to_blob
 from sqdet_cv.media.sources import PICTURE_SUFFIXES
 from sqdet_cv.spec.classifier_spec import ClassifierSpec
 
-from ..config import option
-from ..errors import TrainError
+from ..common.errors import TrainError
+from ..common.options import option
 from .loader import read_image
 from .pixels import shift_colours
 

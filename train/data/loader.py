@@ -14,7 +14,7 @@ from torch.utils.data import DataLoader, Dataset
 from sqdet_cv.dnn.preprocess import images_to_blob, resize_to_input
 from sqdet_cv.spec.detector_spec import ModelSpec
 
-from ..errors import TrainError
+from ..common.errors import TrainError
 from ..targets import assign, unique_anchors
 from .augment import AugmentConfig, happens, random_mosaic, random_view
 from .geometry import View

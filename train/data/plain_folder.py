@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from ..errors import TrainError
+from ..common.errors import TrainError
 from .sample import VocSample
 from .voc import read_annotation
 from .yolo import pictures_in, read_txt

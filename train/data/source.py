@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
-from ..errors import TrainError
+from ..common.errors import TrainError
 from .coco import is_coco, load_coco
 from .plain_folder import load_folder
 from .sample import VocSample

@@ -6,7 +6,7 @@ import xml.etree.ElementTree as ET
 from collections.abc import Sequence
 from pathlib import Path
 
-from ..errors import TrainError
+from ..common.errors import TrainError
 from .sample import Row, VocSample, make_sample
 
 

@@ -24,7 +24,7 @@ from tqdm import tqdm
 
 from sqdet_cv.media.sources import PICTURE_SUFFIXES
 
-from ..errors import TrainError
+from ..common.errors import TrainError
 from .loader import read_image
 from .sample import Row, VocSample, make_sample
 

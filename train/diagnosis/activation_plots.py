@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ..figures import BLUE, RED, make_figure, make_panels, save
+from ..common.plotting import BLUE, RED, make_figure, make_panels, save
 from .history import History
 from .measure import BIN_EDGES, BINS
 from .watch import DEAD_SHARE

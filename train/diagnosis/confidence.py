@@ -12,9 +12,9 @@ from tqdm import tqdm
 
 from sqdet_cv.spec.detector_spec import ModelSpec
 
+from ..common.plotting import BLUE, RED, make_figure, save
 from ..data.loader import DetectionData, make_loader
 from ..data.sample import VocSample
-from ..figures import BLUE, RED, make_figure, save
 from ..models.squeezedet import SqueezeDet
 
 BINS = 50  # of [0, 1]

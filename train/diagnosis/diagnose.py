@@ -12,11 +12,11 @@ from pathlib import Path
 from torch import nn
 
 from ..checkpoint import classifier_from_checkpoint, is_classifier_checkpoint, load_checkpoint, net_from_checkpoint
-from ..config import require_at_least
+from ..common.errors import TrainError
+from ..common.options import require_at_least
+from ..common.plotting import require_matplotlib
 from ..data.source import HELP as DATA_HELP
 from ..data.source import open_dataset
-from ..errors import TrainError
-from ..figures import require_matplotlib
 from ..released import SUFFIXES
 from .activation_plots import plot_activations, plot_dead_units
 from .confidence import count_confidences, plot_confidence

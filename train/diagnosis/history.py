@@ -9,7 +9,7 @@ import numpy as np
 
 from sqdet_cv.util.atomic_files import atomic_path
 
-from ..errors import TrainError
+from ..common.errors import TrainError
 from .measure import BIN_EDGES, Measurement
 
 FILE = "activations.npz"

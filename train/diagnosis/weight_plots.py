@@ -8,8 +8,8 @@ import cv2
 import numpy as np
 from torch import nn
 
+from ..common.plotting import BLUE, RED, make_figure, make_panels, save
 from ..compress.prune import zero_share
-from ..figures import BLUE, RED, make_figure, make_panels, save
 from ..fold import convolutions
 from ..show_data import sheet
 from .layers import layer_name

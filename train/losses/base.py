@@ -9,7 +9,7 @@ from torch import nn
 
 from sqdet_cv.spec.detector_spec import ModelSpec
 
-from .. import distributed
+from ..common import distributed
 from ..data.loader import Batch
 from ..models.squeezedet import RawOutput
 

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 import torch
 import torch.nn.functional as F
 
-from ..config import option
+from ..common.errors import TrainError
+from ..common.options import option
 from ..data.loader import Batch
-from ..errors import TrainError
 from ..models.squeezedet import RawOutput
 from ..torch_boxes import decode, elementwise_iou, to_xywh
 from .base import Loss, labelled_share

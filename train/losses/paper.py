@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import torch
 
-from ..config import option
+from ..common.options import option
 from ..data.loader import Batch
 from ..models.squeezedet import RawOutput
 from ..torch_boxes import elementwise_iou, to_xywh

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
-from ..errors import TrainError
+from ..common.errors import TrainError
 from .fire import Fire, activation
 from .squeezenet import SqueezeNetFeatures
 

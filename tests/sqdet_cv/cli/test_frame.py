@@ -8,7 +8,7 @@ from types import SimpleNamespace
 import pytest
 
 from sqdet_cv.cli.frame import run_command
-from train.errors import TrainError
+from train.common.errors import TrainError
 
 
 def run_with(action) -> int:

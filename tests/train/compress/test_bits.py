@@ -6,9 +6,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from train.common.errors import TrainError
 from train.compress.bits import bits_by_budget, bits_by_scan
 from train.compress.share import cluster_indices
-from train.errors import TrainError
 
 
 @pytest.fixture

@@ -9,10 +9,10 @@ import pytest
 from tests.helpers import make_spec
 from train.__main__ import main
 from train.checkpoint import save_checkpoint
+from train.common.errors import TrainError
 from train.compress import sensitivity
 from train.compress.sensitivity import Scan, numbers
 from train.compress.sensitivity_plot import plot_scan
-from train.errors import TrainError
 from train.fold import convolutions
 
 from .tiny import make_net

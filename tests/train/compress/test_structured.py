@@ -13,10 +13,10 @@ import torch
 from export.__main__ import main as export
 from tests.helpers import write_devkit
 from train.checkpoint import load_checkpoint, net_from_checkpoint
+from train.common.errors import TrainError
 from train.compress.prune import zero_share
 from train.compress.refit import input_moments, refit
 from train.compress.structured import choose, filter_costs, filters, fire_widths, loss_changes, multiply_adds, narrow
-from train.errors import TrainError
 from train.fit import Fit
 from train.fold import convolutions, fold
 from train.losses import Loss

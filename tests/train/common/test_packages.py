@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from train.needs import needs_packages
+from train.common.packages import needs_packages
 
 ROOT = Path(__file__).parents[2]
 

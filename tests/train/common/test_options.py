@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from train.config import add_options, from_dict, from_options, from_yaml, option, to_yaml
-from train.errors import TrainError
+from train.common.errors import TrainError
+from train.common.options import add_options, from_dict, from_options, from_yaml, option, to_yaml
 from train.fit import FitConfig
 from train.losses import LOSSES
 

@@ -15,11 +15,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from train.checkpoint import load_checkpoint
-from train.distributed import own_share
+from train.common.distributed import own_share
 from train.losses import LOSSES
 
-from .classify_runs import classify_words, load
-from .fit_runs import PHOTOS, ROOT, assert_same_run, fit_words, run_command
+from ..classify_runs import classify_words, load
+from ..fit_runs import PHOTOS, ROOT, assert_same_run, fit_words, run_command
 
 
 @given(st.integers(1, 60), st.integers(1, 5), st.integers(1, 4), st.integers(0, 3))

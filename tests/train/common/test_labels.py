@@ -3,8 +3,8 @@ from __future__ import annotations
 import pytest
 
 from sqdet_cv.spec.detector_spec import VOC_LABELS
-from train.errors import TrainError
-from train.labels import parse_labels
+from train.common.errors import TrainError
+from train.common.labels import parse_labels
 
 
 def test_default_list_and_file(tmp_path):
