@@ -33,7 +33,7 @@ from train.compress.share import share, share_counts
 from train.data.source import open_dataset
 from train.detectors import TorchDetector
 from train.evaluation import EVAL_SCORE_THRESHOLD, evaluate, mean_ap
-from train.fold import convolutions, fold
+from train.models.fuse import convolutions, fold
 from train.models.squeezedet import SqueezeDet
 
 BIAS_BITS = 6

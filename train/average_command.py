@@ -14,7 +14,7 @@ from pathlib import Path
 from .checkpoint import net_from_checkpoint
 from .common.errors import TrainError
 from .compress.compress import save_plain, trained_config
-from .fold import fold
+from .models.fuse import fold
 from .models.squeezedet import SqueezeDet
 
 

@@ -30,9 +30,9 @@ from .evaluation import EVAL_SCORE_THRESHOLD, evaluate, mean_ap
 from .loop import TrainingRun
 from .loop_config import LoopConfig
 from .losses import LOSSES, GsocConfig, Loss, OursConfig, PaperConfig
+from .models.batchnorm import settle_norms
 from .models.squeezedet import NETS, NetConfig, SqueezeDet
 from .multi_scale import SizedData, size_of_step, sizes_around
-from .norms import settle_norms
 from .optim import WeightAverage, freeze
 from .run_folder import begin_run, refuse_old_run
 from .view_teacher import HELP as VIEW_TEACHER_HELP

@@ -13,7 +13,7 @@ from sqdet_cv.errors import ModelFileError, SpecError
 from sqdet_cv.spec.detector_spec import ModelSpec
 
 from .common.errors import TrainError
-from .fold import unfold
+from .models.fuse import unfold
 from .models.squeezedet import NetConfig, SqueezeDet
 from .models.squeezenet import FIRES, LAYOUTS
 

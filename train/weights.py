@@ -12,7 +12,7 @@ from torch import nn
 
 from .checkpoint import CLASSIFIER_FORMAT, FORMAT, load_checkpoint, net_from_checkpoint
 from .common.errors import TrainError
-from .fold import IDLE_VARIANCE, folded_arrays, unfold
+from .models.fuse import IDLE_VARIANCE, folded_arrays, unfold
 from .models.squeezenet import SqueezeNet, SqueezeNetFeatures
 from .released import arrays_of, read_released
 

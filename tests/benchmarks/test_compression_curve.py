@@ -10,7 +10,7 @@ from benchmarks import compression_curve, structured
 from sqdet_cv.dnn.packed import unpack
 from train.checkpoint import net_from_checkpoint
 from train.compress.prune import zero_share
-from train.fold import convolutions, fold
+from train.models.fuse import convolutions, fold
 
 
 def curve(monkeypatch: pytest.MonkeyPatch, checkpoint: Path, devkit: Path, out: Path, *more: str) -> dict:

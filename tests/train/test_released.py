@@ -20,8 +20,8 @@ from train.checkpoint import net_from_checkpoint
 from train.common.errors import TrainError
 from train.detectors import TorchDetector
 from train.fit import FitConfig
-from train.fold import fold
 from train.models import NetConfig, SqueezeDet
+from train.models.fuse import fold
 from train.released import SUFFIXES
 
 

@@ -9,7 +9,7 @@ import numpy as np
 from torch import nn
 
 from ..common.errors import TrainError
-from ..fold import convolutions
+from ..models.fuse import convolutions
 from .config import CompressConfig
 from .share import cluster_indices
 

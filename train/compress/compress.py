@@ -21,7 +21,7 @@ from ..common.options import add_options, from_options, from_yaml
 from ..data.loader import Batch, DetectionData, epoch_order, make_loader
 from ..data.source import open_dataset
 from ..fit import SETTLE_STEPS, FitConfig, load_samples
-from ..fold import fold, with_norms
+from ..models.fuse import fold, with_norms
 from ..models.squeezedet import SqueezeDet
 from ..optim import freeze
 from ..released import SUFFIXES

@@ -6,7 +6,7 @@ import torch
 from torch import nn
 from torch.nn.utils import parametrize
 
-from ..fold import convolutions, folded_weights
+from ..models.fuse import convolutions, folded_weights
 
 SCOPES = ("layer", "global", "lamp")
 

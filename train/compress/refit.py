@@ -8,7 +8,7 @@ import torch
 from torch import nn
 from torch.nn.functional import pad, unfold
 
-from ..fold import convolutions
+from ..models.fuse import convolutions
 from ..models.squeezedet import SqueezeDet
 from .structured import all_kept
 

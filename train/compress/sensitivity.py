@@ -27,7 +27,7 @@ from ..data.source import HELP as DATA_HELP
 from ..data.source import open_dataset
 from ..detectors import TorchDetector
 from ..evaluation import EVAL_SCORE_THRESHOLD, evaluate, mean_ap
-from ..fold import convolutions, fold
+from ..models.fuse import convolutions, fold
 from ..models.squeezedet import SqueezeDet
 from .config import MAX_BITS
 from .prune import add_masks, prune

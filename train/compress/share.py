@@ -11,7 +11,7 @@ from torch import nn
 from torch.nn.functional import pad
 from torch.nn.utils import parametrize
 
-from ..fold import convolutions
+from ..models.fuse import convolutions
 from .kmeans import cluster, nearest
 
 

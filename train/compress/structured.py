@@ -9,9 +9,9 @@ import torch
 
 from ..common.errors import TrainError
 from ..data.loader import Batch
-from ..fold import convolutions
 from ..losses import Loss
 from ..models.fire import Fire
+from ..models.fuse import convolutions
 from ..models.squeezedet import SqueezeDet
 
 # Filters go in groups of so many, as OpenCV computes channels in blocks: of 4 in 4.14, of 8 in 5.1, where a 3x3

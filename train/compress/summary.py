@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from torch import nn
 
-from ..fold import convolutions
+from ..models.fuse import convolutions
 from .share import formula_ratio
 
 

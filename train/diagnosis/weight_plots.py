@@ -10,7 +10,7 @@ from torch import nn
 
 from ..common.plotting import BLUE, RED, make_figure, make_panels, save
 from ..compress.prune import zero_share
-from ..fold import convolutions
+from ..models.fuse import convolutions
 from ..show_data import sheet
 from .layers import layer_name
 

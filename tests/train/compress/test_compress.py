@@ -19,7 +19,7 @@ from train.checkpoint import load_checkpoint, net_from_checkpoint, save_checkpoi
 from train.compress.config import CompressConfig
 from train.data.augment import AugmentConfig
 from train.fit import Fit, FitConfig
-from train.fold import convolutions
+from train.models.fuse import convolutions
 
 from .tiny_run import STEPS, run, words
 

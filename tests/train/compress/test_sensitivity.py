@@ -13,7 +13,7 @@ from train.common.errors import TrainError
 from train.compress import sensitivity
 from train.compress.sensitivity import Scan, numbers
 from train.compress.sensitivity_plot import plot_scan
-from train.fold import convolutions
+from train.models.fuse import convolutions
 
 from .tiny import make_net
 

@@ -10,8 +10,8 @@ from train.compress.prune import add_masks, prune
 from train.compress.share import share
 from train.diagnosis.layers import activations, layer_name
 from train.diagnosis.measure import BIN_EDGES, BINS, histogram, measure
-from train.fold import convolutions, fold
 from train.models import NETS, SqueezeNet, build_net
+from train.models.fuse import convolutions, fold
 
 from .tiny import images, small_net
 

@@ -20,7 +20,7 @@ from train.diagnosis.activation_plots import plot_activations, plot_dead_units
 from train.diagnosis.history import History
 from train.diagnosis.measure import measure
 from train.diagnosis.weight_plots import TILE, filter_tiles, plot_conv1_filters, plot_weights
-from train.fold import fold
+from train.models.fuse import fold
 
 
 @pytest.fixture

@@ -16,7 +16,7 @@ from train.data.voc import load_voc
 from train.diagnosis.history import FILE, History, load_history, save_history
 from train.diagnosis.measure import BINS, Measurement, measure
 from train.diagnosis.watch import Watch, alarms, watched_images
-from train.fold import convolutions
+from train.models.fuse import convolutions
 
 
 def measured(*dead: float, slope: float = 0.0, finite: bool = True) -> Measurement:

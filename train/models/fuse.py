@@ -8,8 +8,8 @@ from collections.abc import Iterable, Mapping
 import torch
 from torch import nn
 
-from .models.squeezedet import SqueezeDet
-from .norms import settle_norms
+from .batchnorm import settle_norms
+from .squeezedet import SqueezeDet
 
 IDLE_VARIANCE = 1 - 1e-5  # of a norm that changes no scale: BatchNorm's own eps makes it 1
 

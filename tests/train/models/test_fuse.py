@@ -6,9 +6,9 @@ from torch import nn
 
 from train.compress.prune import add_masks, prune
 from train.compress.share import share
-from train.fold import convolutions, fold, folded_weights, with_norms
+from train.models.fuse import convolutions, fold, folded_weights, with_norms
 
-from .compress.tiny import make_net, pictures
+from ..compress.tiny import make_net, pictures
 
 NETS = {
     "norm in the head": {},

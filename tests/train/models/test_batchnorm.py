@@ -6,7 +6,7 @@ import torch
 from torch import nn
 
 from train.models import NetConfig, SqueezeDet
-from train.norms import settle_norms
+from train.models.batchnorm import settle_norms
 
 CONFIG = NetConfig(head_fires=((4, 6, 6),), head_norm=True, convdet_kernel=1, convdet_padding=0, dropout=0.0)
 
