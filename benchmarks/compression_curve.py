@@ -30,7 +30,7 @@ from train.compress.config import MAX_BITS, CompressConfig
 from train.compress.prune import zero_share
 from train.compress.sensitivity import numbers, read_scan
 from train.compress.share import share, share_counts
-from train.data.source import open_dataset
+from train.data.formats.open_dataset import open_dataset
 from train.detectors import TorchDetector
 from train.evaluation import EVAL_SCORE_THRESHOLD, evaluate, mean_ap
 from train.models.fuse import convolutions, fold

@@ -22,10 +22,10 @@ from sqdet_cv.spec.detector_spec import ModelSpec
 from train.common.errors import TrainError
 from train.common.labels import HELP as LABELS_HELP
 from train.common.labels import parse_labels
-from train.data.augment import AugmentConfig
+from train.data.formats.open_dataset import HELP as DATA_HELP
+from train.data.formats.open_dataset import open_dataset
 from train.data.loader import Batch, DetectionData, epoch_order, make_loader
-from train.data.source import HELP as DATA_HELP
-from train.data.source import open_dataset
+from train.data.transforms.augment import AugmentConfig
 from train.losses import LOSSES, Loss
 from train.models import NETS, SqueezeDet, build_net
 

@@ -24,9 +24,9 @@ from sqdet_cv.boxes.postprocess import NMS_THRESHOLD, finish, select_decoded
 from sqdet_cv.detections import Detections
 from sqdet_cv.spec.detector_spec import ModelSpec
 from train.checkpoint import net_from_checkpoint
+from train.data.formats.open_dataset import open_dataset
+from train.data.formats.voc import VocSample
 from train.data.loader import read_image
-from train.data.source import open_dataset
-from train.data.voc import VocSample
 from train.detectors import TorchDetector
 from train.evaluation import EVAL_SCORE_THRESHOLD, class_aps, mean_ap
 from train.matching import HIT_IOU

@@ -131,7 +131,7 @@ class Scale:
     def __init__(self, data: str, lists: str, cache: Path) -> None:
         # imported here: timing must run where there is neither torch nor pycocotools
         from train.coco_ap import check_pycocotools
-        from train.data.source import open_dataset
+        from train.data.formats.open_dataset import open_dataset
 
         check_pycocotools()
         self.samples = open_dataset(data, lists.split(","), VOC_LABELS)

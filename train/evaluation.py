@@ -13,8 +13,8 @@ from sqdet_cv.detections import Detections
 
 from .average_precision import Matches, average_precision
 from .coco_ap import CocoResult, coco_ap
+from .data.formats.voc import VocSample
 from .data.loader import read_image
-from .data.voc import VocSample
 from .detectors import AnyDetector
 from .error_split import ErrorSplit, confusion_matrix, split_errors
 from .matching import PhotoMatch, match_photo, rank

@@ -12,17 +12,18 @@ from torch import nn
 
 from sqdet_cv.spec.detector_spec import ModelSpec
 
-from .anchors import find_anchors
 from .checkpoint import load_checkpoint, net_from_checkpoint, save_checkpoint
 from .common import distributed
 from .common.errors import TrainError
 from .common.labels import HELP as LABELS_HELP
 from .common.labels import parse_labels
 from .common.options import add_options, from_dict, from_options, from_yaml, option, require_at_least
-from .data.augment import AugmentConfig
+from .data.anchors import find_anchors
+from .data.formats.open_dataset import open_dataset
 from .data.loader import Batch, DetectionData, epoch_order, make_loader
+from .data.multi_scale import SizedData, size_of_step, sizes_around
 from .data.sample import VocSample
-from .data.source import open_dataset
+from .data.transforms.augment import AugmentConfig
 from .detectors import TorchDetector
 from .diagnosis.diagnose import draw_history, draw_weights
 from .diagnosis.watch import MOST_PICTURES, PICTURES, Watch, watched_images
@@ -32,7 +33,6 @@ from .loop_config import LoopConfig
 from .losses import LOSSES, GsocConfig, Loss, OursConfig, PaperConfig
 from .models.batchnorm import settle_norms
 from .models.squeezedet import NETS, NetConfig, SqueezeDet
-from .multi_scale import SizedData, size_of_step, sizes_around
 from .optim import WeightAverage, freeze
 from .run_folder import begin_run, refuse_old_run
 from .view_teacher import HELP as VIEW_TEACHER_HELP

@@ -22,11 +22,11 @@ from .common.errors import TrainError
 from .common.labels import HELP as LABELS_HELP
 from .common.labels import parse_labels
 from .common.options import add_options, from_options, require_at_least
-from .data.augment import AugmentConfig
-from .data.geometry import View
+from .data.formats.open_dataset import HELP as DATA_HELP
+from .data.formats.open_dataset import open_dataset
 from .data.loader import DetectionData
-from .data.source import HELP as DATA_HELP
-from .data.source import open_dataset
+from .data.transforms.augment import AugmentConfig
+from .data.transforms.geometry import View
 
 GREY_BGR = (160, 160, 160)
 GAP = 4  # pixels between the samples of a sheet

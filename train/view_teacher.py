@@ -13,7 +13,7 @@ from dataclasses import replace
 import numpy as np
 
 from .class_shares import TEACHER_THRESHOLD, class_shares
-from .data.geometry import View
+from .data.transforms.geometry import View
 from .detectors import MODEL_HELP, AnyDetector, open_together
 
 HELP = f"asked about each view, which class it takes each object for (--ours.teacher): {MODEL_HELP}"

@@ -11,8 +11,8 @@ from benchmarks.oracles import ORACLES, Said, ap_with, compare, name_objects, na
 from sqdet_cv.boxes.ops import decode_deltas
 from tests.helpers import make_spec
 from train.checkpoint import net_from_checkpoint
+from train.data.formats.open_dataset import open_dataset
 from train.data.sample import Row, make_sample
-from train.data.source import open_dataset
 from train.detectors import TorchDetector
 from train.evaluation import EVAL_SCORE_THRESHOLD, evaluate, mean_ap
 

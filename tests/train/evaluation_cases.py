@@ -9,7 +9,7 @@ import numpy as np
 
 from sqdet_cv.detections import Detections
 from tests.helpers import random_boxes
-from train.data.voc import VocSample
+from train.data.formats.voc import VocSample
 
 LABELS = ("bird", "cat", "dog")
 BIRD, CAT, DOG = range(3)

@@ -9,11 +9,11 @@ import torch
 
 from sqdet_cv.spec.detector_spec import ModelSpec
 from tests.helpers import make_spec, random_boxes
-from train.data.geometry import View
+from train.data.assign import assign
 from train.data.loader import Batch, collate, real_objects
+from train.data.transforms.geometry import View
 from train.losses import LOSSES, Loss
 from train.models.squeezedet import RawOutput
-from train.targets import assign
 
 # a cap that a usual delta reaches
 SPEC = make_spec(grid_hw=(2, 3), anchors_wh=((20, 20), (50, 36)), size_delta_cap=0.8)

@@ -10,10 +10,10 @@ import pytest
 from sqdet_cv.spec.detector_spec import VOC_LABELS
 from tests.helpers import write_devkit
 from train.__main__ import main
-from train.anchors import cluster_shapes, network_shapes, shape_iou
 from train.anchors_command import parse_counts
 from train.common.errors import TrainError
-from train.data.voc import load_voc
+from train.data.anchors import cluster_shapes, network_shapes, shape_iou
+from train.data.formats.voc import load_voc
 
 
 @pytest.fixture(scope="module")

@@ -13,7 +13,7 @@ from tests.helpers import slow_iou
 from tests.train.evaluation_cases import BIRD, CAT, DOG, LABELS, make_found, make_sample, random_photos
 from train.coco_ap import SIZES, check_pycocotools, coco_ap
 from train.common.errors import TrainError
-from train.data.voc import VocSample
+from train.data.formats.voc import VocSample
 
 pytest.importorskip("pycocotools")
 

@@ -12,7 +12,7 @@ import pytest
 from sqdet_cv import Detections
 from tests.helpers import COLOURS_BGR, Thing, write_list, write_photo
 from train.__main__ import main
-from train.data.voc import VocSample, load_voc
+from train.data.formats.voc import VocSample, load_voc
 from train.evaluate import overview, table
 from train.evaluation import ClassResult, evaluate, evaluate_fully, mean_ap
 

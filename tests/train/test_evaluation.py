@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from sqdet_cv.detections import Detections
 from tests.helpers import slow_iou
 from tests.train.evaluation_cases import BIRD, CAT, DOG, LABELS, make_found, make_sample, random_photos
-from train.data.voc import VocSample
+from train.data.formats.voc import VocSample
 from train.evaluation import evaluate_fully
 from train.matching import Outcome
 

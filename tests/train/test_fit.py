@@ -12,7 +12,7 @@ from tests.helpers import write_devkit, write_list, write_photo
 from train.checkpoint import load_checkpoint, net_from_checkpoint
 from train.common.errors import TrainError
 from train.common.options import from_yaml
-from train.data.augment import AugmentConfig
+from train.data.transforms.augment import AugmentConfig
 from train.fit import Fit, FitConfig, parse_sizes
 from train.losses import LOSSES
 

@@ -9,7 +9,7 @@ from sqdet_cv import Detections
 from sqdet_cv.spec.detector_spec import VOC_LABELS
 from tests.helpers import Thing, write_list, write_photo
 from train.__main__ import main
-from train.data.voc import VocSample, load_voc, read_annotation
+from train.data.formats.voc import VocSample, load_voc, read_annotation
 from train.label import LabelConfig, complete, probabilities, write_annotation
 
 LABELS = ("bird", "cat", "dog")

@@ -13,8 +13,8 @@ import torch
 from sqdet_cv.spec.detector_spec import ModelSpec
 from train.checkpoint import load_checkpoint
 from train.common.options import from_yaml
+from train.data.formats.open_dataset import open_dataset
 from train.data.loader import Batch, DetectionData, make_loader
-from train.data.source import open_dataset
 from train.fit import Fit, FitConfig
 from train.losses import OursConfig, OursLoss
 from train.models.squeezedet import NETS, NetConfig, SqueezeDet

@@ -9,7 +9,7 @@ import pytest
 from sqdet_cv.media.annotate import class_color
 from tests.helpers import write_devkit
 from train.__main__ import main
-from train.data.geometry import View
+from train.data.transforms.geometry import View
 from train.show_data import GAP, GREY_BGR, draw_view, sheet
 
 

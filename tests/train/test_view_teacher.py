@@ -12,10 +12,10 @@ from tests.helpers import write_devkit
 from train.class_shares import class_shares
 from train.common.errors import TrainError
 from train.common.options import from_yaml
-from train.data.augment import AugmentConfig
-from train.data.geometry import View
+from train.data.formats.voc import load_voc
 from train.data.loader import Batch, DetectionData, epoch_order, make_loader
-from train.data.voc import load_voc
+from train.data.transforms.augment import AugmentConfig
+from train.data.transforms.geometry import View
 from train.fit import FitConfig
 from train.losses import OursConfig
 from train.view_teacher import ViewTeacher

@@ -18,8 +18,8 @@ from sqdet_cv.spec.detector_spec import ModelSpec
 from ..checkpoint import load_checkpoint, net_from_checkpoint, save_checkpoint
 from ..common.errors import TrainError
 from ..common.options import add_options, from_options, from_yaml
+from ..data.formats.open_dataset import open_dataset
 from ..data.loader import Batch, DetectionData, epoch_order, make_loader
-from ..data.source import open_dataset
 from ..fit import SETTLE_STEPS, FitConfig, load_samples
 from ..models.fuse import fold, with_norms
 from ..models.squeezedet import SqueezeDet

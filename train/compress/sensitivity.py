@@ -22,9 +22,9 @@ from sqdet_cv.util.atomic_files import write_text_atomically
 
 from ..checkpoint import net_from_checkpoint
 from ..common.errors import TrainError
+from ..data.formats.open_dataset import HELP as DATA_HELP
+from ..data.formats.open_dataset import open_dataset
 from ..data.sample import VocSample
-from ..data.source import HELP as DATA_HELP
-from ..data.source import open_dataset
 from ..detectors import TorchDetector
 from ..evaluation import EVAL_SCORE_THRESHOLD, evaluate, mean_ap
 from ..models.fuse import convolutions, fold

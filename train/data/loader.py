@@ -15,10 +15,10 @@ from sqdet_cv.dnn.preprocess import images_to_blob, resize_to_input
 from sqdet_cv.spec.detector_spec import ModelSpec
 
 from ..common.errors import TrainError
-from ..targets import assign, unique_anchors
-from .augment import AugmentConfig, happens, random_mosaic, random_view
-from .geometry import View
+from .assign import assign, unique_anchors
 from .sample import VocSample
+from .transforms.augment import AugmentConfig, happens, random_mosaic, random_view
+from .transforms.geometry import View
 
 
 @dataclass

@@ -15,8 +15,8 @@ from ..checkpoint import classifier_from_checkpoint, is_classifier_checkpoint, l
 from ..common.errors import TrainError
 from ..common.options import require_at_least
 from ..common.plotting import require_matplotlib
-from ..data.source import HELP as DATA_HELP
-from ..data.source import open_dataset
+from ..data.formats.open_dataset import HELP as DATA_HELP
+from ..data.formats.open_dataset import open_dataset
 from ..released import SUFFIXES
 from .activation_plots import plot_activations, plot_dead_units
 from .confidence import count_confidences, plot_confidence

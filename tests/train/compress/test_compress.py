@@ -17,7 +17,7 @@ from export.packed import pack
 from train.__main__ import main
 from train.checkpoint import load_checkpoint, net_from_checkpoint, save_checkpoint
 from train.compress.config import CompressConfig
-from train.data.augment import AugmentConfig
+from train.data.transforms.augment import AugmentConfig
 from train.fit import Fit, FitConfig
 from train.models.fuse import convolutions
 

@@ -10,12 +10,12 @@ from sqdet_cv.dnn.preprocess import images_to_blob
 from sqdet_cv.spec.detector_spec import VOC_LABELS
 from tests.helpers import Thing, make_spec, write_devkit, write_list, write_photo
 from tests.train.diagnosis.tiny import small_net
+from train.data.assign import assign
+from train.data.formats.voc import load_voc
 from train.data.loader import DetectionData, read_image
 from train.data.sample import VocSample
-from train.data.voc import load_voc
 from train.diagnosis.confidence import BINS, count_confidences, plot_confidence
 from train.models import SqueezeDet, build_net
-from train.targets import assign
 
 
 def sigmoid(x: float) -> float:

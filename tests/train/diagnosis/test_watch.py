@@ -11,8 +11,8 @@ from sqdet_cv.spec.detector_spec import VOC_LABELS
 from tests.helpers import make_spec, write_devkit
 from tests.train.diagnosis.tiny import images, small_net
 from train.common.errors import TrainError
+from train.data.formats.voc import load_voc
 from train.data.loader import DetectionData
-from train.data.voc import load_voc
 from train.diagnosis.history import FILE, History, load_history, save_history
 from train.diagnosis.measure import BINS, Measurement, measure
 from train.diagnosis.watch import Watch, alarms, watched_images

@@ -6,10 +6,10 @@ from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
-from ..common.errors import TrainError
+from ...common.errors import TrainError
+from ..sample import VocSample
 from .coco import is_coco, load_coco
-from .plain_folder import load_folder
-from .sample import VocSample
+from .folder import load_folder
 from .voc import load_voc, read_annotation
 from .yolo import find_yaml, load_yolo, pictures_in
 

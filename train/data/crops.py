@@ -15,13 +15,13 @@ import cv2
 import numpy as np
 from tqdm import tqdm
 
-from .common.errors import TrainError
-from .common.labels import HELP as LABELS_HELP
-from .common.labels import parse_labels
-from .data.loader import read_image
-from .data.sample import VocSample
-from .data.source import HELP as DATA_HELP
-from .data.source import open_dataset
+from ..common.errors import TrainError
+from ..common.labels import HELP as LABELS_HELP
+from ..common.labels import parse_labels
+from .formats.open_dataset import HELP as DATA_HELP
+from .formats.open_dataset import open_dataset
+from .loader import read_image
+from .sample import VocSample
 
 
 def crop_box(image_bgr: np.ndarray, box_xyxy: np.ndarray, margin: float) -> np.ndarray:

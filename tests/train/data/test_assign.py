@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from sqdet_cv.boxes.ops import cxcywh_to_xyxy, decode_deltas, iou_matrix, xyxy_to_cxcywh
 from sqdet_cv.spec.detector_spec import ModelSpec
 from tests.helpers import make_spec, random_boxes, slow_iou
-from train.targets import Targets, assign, unique_anchors
+from train.data.assign import Targets, assign, unique_anchors
 
 SPEC = make_spec(grid_hw=(5, 7), anchors_wh=((12, 12), (20, 30), (60, 40)))
 GEOMETRIES = [pytest.param({}, id="paper"), pytest.param({"delta_order": "xyhw", "grid_transposed": True}, id="2017")]

@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 
 from sqdet_cv.spec.detector_spec import VOC_LABELS
 from tests.helpers import Thing, slow_iou, write_list, write_photo
-from train.anchors import METRICS, best_iou, cluster_shapes, find_anchors, nearest, network_shapes, shape_iou
 from train.common.errors import TrainError
-from train.data.voc import load_voc
+from train.data.anchors import METRICS, best_iou, cluster_shapes, find_anchors, nearest, network_shapes, shape_iou
+from train.data.formats.voc import load_voc
 
 each_metric = pytest.mark.parametrize("metric", METRICS)
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from train.data.pixels import add_noise, blur_average, blur_gaussian, normalise_contrast
+from train.data.transforms.photometric import add_noise, blur_average, blur_gaussian, normalise_contrast
 
 seeds = st.integers(0, 2**32 - 1)
 

@@ -24,9 +24,9 @@ from tqdm import tqdm
 
 from sqdet_cv.media.sources import PICTURE_SUFFIXES
 
-from ..common.errors import TrainError
-from .loader import read_image
-from .sample import Row, VocSample, make_sample
+from ...common.errors import TrainError
+from ..loader import read_image
+from ..sample import Row, VocSample, make_sample
 
 
 def find_yaml(root: Path) -> Path | None:

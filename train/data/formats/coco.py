@@ -16,8 +16,8 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
-from ..common.errors import TrainError
-from .sample import Row, VocSample, make_sample
+from ...common.errors import TrainError
+from ..sample import Row, VocSample, make_sample
 
 
 def is_coco(root: Path) -> bool:

@@ -8,7 +8,7 @@ import pytest
 from sqdet_cv.spec.detector_spec import VOC_LABELS
 from tests.helpers import Thing, annotation_xml, write_devkit, write_list, write_photo
 from train.common.errors import TrainError
-from train.data.voc import load_voc, read_annotation
+from train.data.formats.voc import load_voc, read_annotation
 
 LABELS = ("bird", "cat", "dog")
 

@@ -9,8 +9,8 @@ import numpy as np
 
 from sqdet_cv.util.atomic_files import atomic_path
 
+from ..common.errors import TrainError
 from .anchors import best_iou, nearest
-from .common.errors import TrainError
 
 DISTANCES = {"iou": "1 \u2212 IoU", "euclidean": "distance in pixels"}  # how METRICS are called in a title
 

@@ -7,9 +7,9 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from tqdm import tqdm
 
-from .common.errors import TrainError
-from .data.loader import read_image
-from .data.sample import VocSample
+from ..common.errors import TrainError
+from .loader import read_image
+from .sample import VocSample
 
 
 def shape_iou(a_wh: np.ndarray, b_wh: np.ndarray) -> np.ndarray:

@@ -4,10 +4,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.train.format_cases import LABELS, write_folder_with_txt, write_folder_with_xml, write_voc
+from tests.train.data.format_cases import LABELS, write_folder_with_txt, write_folder_with_xml, write_voc
 from train.common.errors import TrainError
-from train.data.plain_folder import load_folder
-from train.data.voc import load_voc
+from train.data.formats.folder import load_folder
+from train.data.formats.voc import load_voc
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ import pytest
 
 from tests.helpers import COLOURS_BGR, Thing, write_list, write_photo
 from train.__main__ import main
-from train.crops import crop_box
+from train.data.crops import crop_box
 
 THINGS = [Thing("cat", (10, 12, 40, 32)), Thing("dog", (50, 5, 90, 65)), Thing("cat", (1, 60, 30, 70), difficult=True)]
 

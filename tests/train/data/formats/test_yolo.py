@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 import yaml
 
-from tests.train.format_cases import LABELS, NAMES, write_voc, write_yolo
+from tests.train.data.format_cases import LABELS, NAMES, write_voc, write_yolo
 from train.common.errors import TrainError
-from train.data.voc import load_voc
-from train.data.yolo import load_yolo, txt_path
+from train.data.formats.voc import load_voc
+from train.data.formats.yolo import load_yolo, txt_path
 
 
 @pytest.fixture

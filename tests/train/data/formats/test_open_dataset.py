@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 
 from tests.helpers import Thing, annotation_xml, write_list, write_photo
-from tests.train.format_cases import LABELS, WRITERS, write_coco, write_folder_with_xml, write_voc
+from tests.train.data.format_cases import LABELS, WRITERS, write_coco, write_folder_with_xml, write_voc
 from train.common.errors import TrainError
-from train.data.source import open_dataset
-from train.data.voc import load_voc
+from train.data.formats.open_dataset import open_dataset
+from train.data.formats.voc import load_voc
 
 LISTS = ["train", "val"]
 

@@ -11,10 +11,10 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from ..common.errors import TrainError
-from ..common.options import option
+from ...common.errors import TrainError
+from ...common.options import option
 from .geometry import View, cut, flip_horizontally, flip_vertically
-from .pixels import add_noise, blur_average, blur_gaussian, normalise_contrast, shift_colours
+from .photometric import add_noise, blur_average, blur_gaussian, normalise_contrast, shift_colours
 
 PROBABILITIES = tuple(
     "window flip colour flip_vertical rotate contrast blur_gaussian blur_average noise mosaic keep_visible".split()

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from train.data.geometry import View, cut, flip_horizontally, flip_vertically, turn_boxes
+from train.data.transforms.geometry import View, cut, flip_horizontally, flip_vertically, turn_boxes
 
 PHOTO_WH = (160, 120)
 FILL_BGR = (1.0, 2.0, 3.0)

@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from train.common.errors import TrainError
-from train.data.augment import AugmentConfig, random_mosaic, random_view
-from train.data.geometry import View, cut, flip_horizontally
+from train.data.transforms.augment import AugmentConfig, random_mosaic, random_view
+from train.data.transforms.geometry import View, cut, flip_horizontally
 
 SIZE_WH = (96, 64)
 FILL_BGR = (104.0, 117.0, 123.0)

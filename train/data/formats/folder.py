@@ -10,8 +10,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from ..common.errors import TrainError
-from .sample import VocSample
+from ...common.errors import TrainError
+from ..sample import VocSample
 from .voc import read_annotation
 from .yolo import pictures_in, read_txt
 

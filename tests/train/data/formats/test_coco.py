@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.train.format_cases import LABELS, write_coco, write_voc
+from tests.train.data.format_cases import LABELS, write_coco, write_voc
 from train.common.errors import TrainError
-from train.data.coco import load_coco
-from train.data.voc import load_voc
+from train.data.formats.coco import load_coco
+from train.data.formats.voc import load_voc
 
 
 @pytest.fixture

@@ -6,8 +6,8 @@ import xml.etree.ElementTree as ET
 from collections.abc import Sequence
 from pathlib import Path
 
-from ..common.errors import TrainError
-from .sample import Row, VocSample, make_sample
+from ...common.errors import TrainError
+from ..sample import Row, VocSample, make_sample
 
 
 def load_voc(

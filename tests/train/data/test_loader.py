@@ -12,10 +12,10 @@ import torch
 from sqdet_cv.spec.detector_spec import VOC_LABELS, ModelSpec
 from tests.helpers import Thing, write_devkit, write_list, write_photo
 from train.common.errors import TrainError
-from train.data.augment import AugmentConfig
+from train.data.assign import assign, unique_anchors
+from train.data.formats.voc import VocSample, load_voc
 from train.data.loader import Batch, DetectionData, epoch_order, make_loader, read_image
-from train.data.voc import VocSample, load_voc
-from train.targets import assign, unique_anchors
+from train.data.transforms.augment import AugmentConfig
 
 SPEC = ModelSpec(VOC_LABELS, (64, 48), (2, 3), ((20, 20), (40, 30)))
 
