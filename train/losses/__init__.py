@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from .base import PARTS, Loss
 from .gsoc import GsocConfig, GsocLoss
-from .ours import OursConfig, OursLoss
 from .paper import PaperConfig, PaperLoss
+from .sqdet import OursConfig, OursLoss
 
 # name: (class, its config, where it comes from). FitConfig has a field of the same name for each config.
 LOSSES: dict[str, tuple[type[Loss], type, str]] = {

@@ -9,8 +9,8 @@ import torch
 from ..common.options import option
 from ..data.loader import Batch
 from ..models.squeezedet import RawOutput
-from ..torch_boxes import decode, elementwise_iou, to_xywh
 from .base import Loss, labelled_share
+from .boxes import decode, elementwise_iou, to_xywh
 
 EPSILON = 1e-7
 

@@ -10,8 +10,8 @@ import torch
 from ..common.options import option
 from ..data.loader import Batch
 from ..models.squeezedet import RawOutput
-from ..torch_boxes import elementwise_iou, to_xywh
 from .base import Loss, labelled_share
+from .boxes import elementwise_iou, to_xywh
 
 EPSILON = 1e-16
 SAFE_EXP_FROM = 1.0  # EXP_THRESH: from here on the exponential goes on as its tangent

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from sqdet_cv.boxes.ops import decode_deltas
 from tests.helpers import make_spec, random_boxes, slow_iou
-from train.torch_boxes import decode, elementwise_iou, to_xywh
+from train.losses.boxes import decode, elementwise_iou, to_xywh
 
 seeds = st.integers(0, 2**32 - 1)
 

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from sqdet_cv.spec.detector_spec import ModelSpec
-from tests.train.loss_cases import SPEC, SPEC_2017, gradients, make_batch, make_loss, make_raw, to_dtype
+from tests.train.losses.loss_cases import SPEC, SPEC_2017, gradients, make_batch, make_loss, make_raw, to_dtype
 from train.fit import FitConfig
 from train.losses import LOSSES, PARTS
 from train.models.squeezedet import RawOutput

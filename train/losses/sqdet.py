@@ -11,8 +11,8 @@ from ..common.errors import TrainError
 from ..common.options import option
 from ..data.loader import Batch
 from ..models.squeezedet import RawOutput
-from ..torch_boxes import decode, elementwise_iou, to_xywh
 from .base import Loss, labelled_share
+from .boxes import decode, elementwise_iou, to_xywh
 
 
 @dataclass(frozen=True)

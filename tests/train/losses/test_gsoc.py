@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sqdet_cv.spec.detector_spec import ModelSpec
-from tests.train.loss_cases import SPEC, SPEC_2017, gradients, make_batch, make_loss, make_raw, sigmoid, softmax
+from tests.train.losses.loss_cases import SPEC, SPEC_2017, gradients, make_batch, make_loss, make_raw, sigmoid, softmax
 from train.data.loader import Batch
 from train.losses import PARTS, GsocConfig
 from train.models.squeezedet import RawOutput
