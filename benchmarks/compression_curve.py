@@ -24,7 +24,7 @@ from export.onnx_model import INPUT, detector_model
 from export.packed import pack
 from sqdet_cv.spec.detector_spec import ModelSpec
 from sqdet_cv.util.atomic_files import atomic_path, write_text_atomically
-from train.checkpoint import net_from_checkpoint
+from train.checkpoints.native import net_from_checkpoint
 from train.compress.compress import Compress
 from train.compress.config import MAX_BITS, CompressConfig
 from train.compress.prune import zero_share

@@ -23,7 +23,7 @@ from sqdet_cv.boxes.ops import clip_boxes, decode_deltas, iou_matrix
 from sqdet_cv.boxes.postprocess import NMS_THRESHOLD, finish, select_decoded
 from sqdet_cv.detections import Detections
 from sqdet_cv.spec.detector_spec import ModelSpec
-from train.checkpoint import net_from_checkpoint
+from train.checkpoints.native import net_from_checkpoint
 from train.data.formats.open_dataset import open_dataset
 from train.data.formats.voc import VocSample
 from train.data.loader import read_image

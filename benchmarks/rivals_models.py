@@ -103,7 +103,7 @@ def _export(checkpoint: Path, out: Path) -> Path:
 
     from export.graph import trace
     from export.onnx_model import INPUT, detector_model
-    from train.checkpoint import net_from_checkpoint
+    from train.checkpoints.native import net_from_checkpoint
 
     net, spec = net_from_checkpoint(checkpoint)
     with atomic_path(out) as temporary:

@@ -14,8 +14,8 @@ from sqdet_cv.dnn.caffe import read_caffe
 from sqdet_cv.dnn.model_file import read_onnx
 from sqdet_cv.spec.classifier_spec import ClassifierSpec
 from sqdet_cv.util.atomic_files import write_bytes_atomically
-from train.checkpoint import classifier_from_checkpoint, is_classifier_checkpoint
-from train.classifier_weights import CROP, SQUARE, center_crop_spec, squeezenet_from_weights
+from train.checkpoints.classifier import CROP, SQUARE, center_crop_spec, squeezenet_from_weights
+from train.checkpoints.native import classifier_from_checkpoint, is_classifier_checkpoint
 from train.models.squeezenet import LAYOUTS, SqueezeNet
 
 from . import caffe_model, onnx_model

@@ -7,7 +7,7 @@ import dataclasses
 from pathlib import Path
 
 from sqdet_cv.spec.detector_spec import ModelSpec
-from train.checkpoint import net_from_checkpoint
+from train.checkpoints.native import net_from_checkpoint
 from train.models.squeezedet import SqueezeDet
 
 from .errors import ExportError

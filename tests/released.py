@@ -31,6 +31,6 @@ def write_released(folder: Path) -> Path:
 
 def released_net():
     """The released weights in a PyTorch net, and their spec."""
-    from train.released import net_from_released  # the runtime's tests run without torch
+    from train.checkpoints.exported import net_from_released  # the runtime's tests run without torch
 
     return net_from_released(MODEL)

@@ -11,7 +11,7 @@ import argparse
 from dataclasses import replace
 from pathlib import Path
 
-from .checkpoint import net_from_checkpoint
+from .checkpoints.native import net_from_checkpoint
 from .common.errors import TrainError
 from .compress.compress import save_plain, trained_config
 from .models.fuse import fold

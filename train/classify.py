@@ -13,9 +13,10 @@ from torch.nn.functional import cross_entropy
 
 from sqdet_cv.spec.classifier_spec import ClassifierSpec
 
-from .checkpoint import CLASSIFIER_FORMAT, classifier_from_checkpoint, load_checkpoint, save_classifier
+from .checkpoints.classifier import center_crop_spec
+from .checkpoints.initialize import initialise
+from .checkpoints.native import CLASSIFIER_FORMAT, classifier_from_checkpoint, load_checkpoint, save_classifier
 from .classifier_accuracy import measure
-from .classifier_weights import center_crop_spec
 from .common import distributed
 from .common.device import find_device
 from .common.errors import TrainError
@@ -26,7 +27,6 @@ from .loop import TrainingRun
 from .loop_config import LoopConfig
 from .models.squeezenet import LAYOUTS, SqueezeNet, draw_weights
 from .run_folder import begin_run, refuse_old_run
-from .weights import initialise
 
 SMALLEST = 32  # pixels; conv1 and three pools leave one cell
 

@@ -15,7 +15,7 @@ from sqdet_cv.dnn.preprocess import images_to_blob
 from sqdet_cv.spec.detector_spec import ModelSpec
 
 from . import darknet
-from .checkpoint import net_from_checkpoint
+from .checkpoints.native import net_from_checkpoint
 from .common.errors import TrainError
 from .darknet import DarknetDetector
 from .fusion import FusedDetector

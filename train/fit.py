@@ -12,7 +12,8 @@ from torch import nn
 
 from sqdet_cv.spec.detector_spec import ModelSpec
 
-from .checkpoint import load_checkpoint, net_from_checkpoint, save_checkpoint
+from .checkpoints.initialize import initialise
+from .checkpoints.native import load_checkpoint, net_from_checkpoint, save_checkpoint
 from .common import distributed
 from .common.errors import TrainError
 from .common.labels import HELP as LABELS_HELP
@@ -37,7 +38,6 @@ from .optim import WeightAverage, freeze
 from .run_folder import begin_run, refuse_old_run
 from .view_teacher import HELP as VIEW_TEACHER_HELP
 from .view_teacher import ViewTeacher
-from .weights import initialise
 
 SETTLE_STEPS = 16  # batches that the moments of BatchNorm are taken from, when --init has none
 AS_INIT = "init"  # a --net

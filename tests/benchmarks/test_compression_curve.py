@@ -8,7 +8,7 @@ import pytest
 
 from benchmarks import compression_curve, structured
 from sqdet_cv.dnn.packed import unpack
-from train.checkpoint import net_from_checkpoint
+from train.checkpoints.native import net_from_checkpoint
 from train.compress.prune import zero_share
 from train.models.fuse import convolutions, fold
 

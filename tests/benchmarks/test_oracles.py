@@ -10,7 +10,7 @@ from benchmarks import oracles
 from benchmarks.oracles import ORACLES, Said, ap_with, compare, name_objects, naming
 from sqdet_cv.boxes.ops import decode_deltas
 from tests.helpers import make_spec
-from train.checkpoint import net_from_checkpoint
+from train.checkpoints.native import net_from_checkpoint
 from train.data.formats.open_dataset import open_dataset
 from train.data.sample import Row, make_sample
 from train.detectors import TorchDetector

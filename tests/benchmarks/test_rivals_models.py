@@ -11,7 +11,7 @@ from benchmarks.rivals_models import Model, check_models, darknet_parameters, fi
 from export.packed import pack
 from tests.helpers import make_spec
 from tests.train.tiny_darknet import make_darknet
-from train.checkpoint import save_checkpoint
+from train.checkpoints.native import save_checkpoint
 from train.common.errors import TrainError
 from train.models import NetConfig, SqueezeDet
 

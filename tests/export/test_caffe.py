@@ -21,7 +21,7 @@ from sqdet_cv.dnn.caffe import read_caffe
 from sqdet_cv.dnn.preprocess import images_to_blob
 from sqdet_cv.spec.detector_spec import VOC_LABELS
 from tests.released import PHOTOS, released_net
-from train.checkpoint import save_checkpoint
+from train.checkpoints.native import save_checkpoint
 from train.detectors import TorchDetector
 from train.models import build_net
 

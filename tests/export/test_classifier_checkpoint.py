@@ -13,7 +13,7 @@ from export.check import sample_pictures
 from sqdet_cv import Classifier
 from sqdet_cv.dnn.preprocess import classifier_blob
 from sqdet_cv.spec.classifier_spec import ClassifierSpec
-from train.checkpoint import save_classifier
+from train.checkpoints.native import save_classifier
 from train.models.squeezenet import SqueezeNet, draw_weights
 
 LABELS = ("ant", "bee", "cat")

@@ -18,7 +18,7 @@ from sqdet_cv import Detector, ModelSpec
 from sqdet_cv.boxes.ops import decode_deltas
 from tests.released import PHOTOS
 from tests.write_int8_model import tiny_detector
-from train.checkpoint import save_checkpoint
+from train.checkpoints.native import save_checkpoint
 
 from .test_onnx import make_net
 

@@ -19,10 +19,10 @@ from sqdet_cv.boxes.ops import decode_deltas
 from sqdet_cv.dnn.model_file import read_onnx
 from sqdet_cv.dnn.preprocess import images_to_blob
 from tests.released import MODEL
-from train.checkpoint import save_checkpoint
+from train.checkpoints.initialize import initialise
+from train.checkpoints.native import save_checkpoint
 from train.detectors import TorchDetector
 from train.models import NETS, SqueezeDet, build_net
-from train.weights import initialise
 
 from .test_graph import randomise_norms
 

@@ -40,7 +40,7 @@ def model(tmp_path_factory) -> Path:
     Without the cap on sizes, which they never reach: Debian 12's OpenCV 4.6, older than what is supported, reads no
     Clip node with limits.
     """
-    from train.checkpoint import save_checkpoint
+    from train.checkpoints.native import save_checkpoint
 
     net, spec = released_net()
     spec = dataclasses.replace(spec, size_delta_cap=math.inf)

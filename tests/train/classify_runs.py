@@ -9,7 +9,7 @@ import torch
 
 from tests.colour_folder import CLASSES_BGR, write_colour_folder
 from train.__main__ import main
-from train.checkpoint import CLASSIFIER_FORMAT, load_checkpoint
+from train.checkpoints.native import CLASSIFIER_FORMAT, load_checkpoint
 
 ROOT = Path(__file__).parents[2]
 LABELS = tuple(CLASSES_BGR)

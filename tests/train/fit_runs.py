@@ -11,7 +11,7 @@ import torch
 
 from tests.helpers import write_devkit
 from train.__main__ import main
-from train.checkpoint import load_checkpoint
+from train.checkpoints.native import load_checkpoint
 from train.fit import Fit
 
 ROOT = Path(__file__).parents[2]

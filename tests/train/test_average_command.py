@@ -9,7 +9,7 @@ import torch
 
 from sqdet_cv.spec.detector_spec import ModelSpec
 from train.__main__ import main
-from train.checkpoint import net_from_checkpoint, save_checkpoint
+from train.checkpoints.native import net_from_checkpoint, save_checkpoint
 from train.fit import FitConfig
 
 from .compress.tiny import make_net, pictures

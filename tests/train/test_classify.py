@@ -12,7 +12,8 @@ import torch
 from sqdet_cv.dnn.preprocess import classifier_blob
 from sqdet_cv.spec.classifier_spec import ClassifierSpec
 from tests.colour_folder import write_colour_folder
-from train.checkpoint import classifier_from_checkpoint
+from train.checkpoints.initialize import initialise
+from train.checkpoints.native import classifier_from_checkpoint
 from train.classify import Classify, ClassifyConfig
 from train.common.options import from_yaml
 from train.data.image_folder import read_image_folder
@@ -20,7 +21,6 @@ from train.data.loader import read_image
 from train.models.squeezedet import NETS, SqueezeDet
 from train.models.squeezenet import SqueezeNet, draw_weights
 from train.schedules import SOLVERS
-from train.weights import initialise
 
 from .classify_runs import BATCH, LABELS, classify_words, load, run_command
 

@@ -9,7 +9,7 @@ import torch
 from sqdet_cv.boxes.ops import decode_deltas
 from sqdet_cv.errors import ModelFileError
 from tests.helpers import make_spec, slow_iou
-from train.checkpoint import save_checkpoint
+from train.checkpoints.native import save_checkpoint
 from train.common.errors import TrainError
 from train.detectors import TorchDetector, open_detector, open_together
 from train.models import NetConfig, SqueezeDet

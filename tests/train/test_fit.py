@@ -9,7 +9,7 @@ import torch
 
 from sqdet_cv.spec.detector_spec import VOC_LABELS
 from tests.helpers import write_devkit, write_list, write_photo
-from train.checkpoint import load_checkpoint, net_from_checkpoint
+from train.checkpoints.native import load_checkpoint, net_from_checkpoint
 from train.common.errors import TrainError
 from train.common.options import from_yaml
 from train.data.transforms.augment import AugmentConfig

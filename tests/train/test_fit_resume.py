@@ -14,7 +14,7 @@ import torch
 
 from train import fit, run_folder
 from train.__main__ import main
-from train.checkpoint import load_checkpoint
+from train.checkpoints.native import load_checkpoint
 from train.fit import Fit
 from train.losses import LOSSES
 

@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from sqdet_cv.spec.detector_spec import ModelSpec
-from train.checkpoint import load_checkpoint
+from train.checkpoints.native import load_checkpoint
 from train.common.options import from_yaml
 from train.data.formats.open_dataset import open_dataset
 from train.data.loader import Batch, DetectionData, make_loader

@@ -15,7 +15,8 @@ from pathlib import Path
 
 from sqdet_cv.spec.detector_spec import ModelSpec
 
-from ..checkpoint import load_checkpoint, net_from_checkpoint, save_checkpoint
+from ..checkpoints.exported import SUFFIXES
+from ..checkpoints.native import load_checkpoint, net_from_checkpoint, save_checkpoint
 from ..common.errors import TrainError
 from ..common.options import add_options, from_options, from_yaml
 from ..data.formats.open_dataset import open_dataset
@@ -24,7 +25,6 @@ from ..fit import SETTLE_STEPS, FitConfig, load_samples
 from ..models.fuse import fold, with_norms
 from ..models.squeezedet import SqueezeDet
 from ..optim import freeze
-from ..released import SUFFIXES
 from ..run_folder import ARGS, begin_run, refuse_old_run
 from ..view_teacher import ViewTeacher
 from .bits import layer_bits

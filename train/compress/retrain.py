@@ -8,7 +8,7 @@ import torch
 
 from sqdet_cv.spec.detector_spec import ModelSpec
 
-from ..checkpoint import load_checkpoint
+from ..checkpoints.native import load_checkpoint
 from ..fit import Fit, FitConfig, load_samples
 from ..models.squeezedet import SqueezeDet
 from .prune import cubic_sparsity, prune, zero_share

@@ -20,7 +20,7 @@ from tqdm import tqdm
 from sqdet_cv.spec.detector_spec import ModelSpec
 from sqdet_cv.util.atomic_files import write_text_atomically
 
-from ..checkpoint import net_from_checkpoint
+from ..checkpoints.native import net_from_checkpoint
 from ..common.errors import TrainError
 from ..data.formats.open_dataset import HELP as DATA_HELP
 from ..data.formats.open_dataset import open_dataset

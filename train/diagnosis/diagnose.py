@@ -11,13 +11,18 @@ from pathlib import Path
 
 from torch import nn
 
-from ..checkpoint import classifier_from_checkpoint, is_classifier_checkpoint, load_checkpoint, net_from_checkpoint
+from ..checkpoints.exported import SUFFIXES
+from ..checkpoints.native import (
+    classifier_from_checkpoint,
+    is_classifier_checkpoint,
+    load_checkpoint,
+    net_from_checkpoint,
+)
 from ..common.errors import TrainError
 from ..common.options import require_at_least
 from ..common.plotting import require_matplotlib
 from ..data.formats.open_dataset import HELP as DATA_HELP
 from ..data.formats.open_dataset import open_dataset
-from ..released import SUFFIXES
 from .activation_plots import plot_activations, plot_dead_units
 from .confidence import count_confidences, plot_confidence
 from .history import History, load_history

@@ -14,7 +14,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from train.checkpoint import load_checkpoint
+from train.checkpoints.native import load_checkpoint
 from train.common.distributed import own_share
 from train.losses import LOSSES
 

@@ -15,7 +15,7 @@ from export.graph import trace
 from export.onnx_model import INPUT, detector_model
 from export.packed import pack
 from train.__main__ import main
-from train.checkpoint import load_checkpoint, net_from_checkpoint, save_checkpoint
+from train.checkpoints.native import load_checkpoint, net_from_checkpoint, save_checkpoint
 from train.compress.config import CompressConfig
 from train.data.transforms.augment import AugmentConfig
 from train.fit import Fit, FitConfig

@@ -8,7 +8,7 @@ import pytest
 
 from tests.helpers import make_spec
 from train.__main__ import main
-from train.checkpoint import save_checkpoint
+from train.checkpoints.native import save_checkpoint
 from train.common.errors import TrainError
 from train.compress import sensitivity
 from train.compress.sensitivity import Scan, numbers

@@ -12,7 +12,7 @@ import torch
 
 from export.__main__ import main as export
 from tests.helpers import write_devkit
-from train.checkpoint import load_checkpoint, net_from_checkpoint
+from train.checkpoints.native import load_checkpoint, net_from_checkpoint
 from train.common.errors import TrainError
 from train.compress.prune import zero_share
 from train.compress.refit import input_moments, refit

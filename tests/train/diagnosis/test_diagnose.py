@@ -10,8 +10,8 @@ from tests.helpers import make_spec, write_devkit
 from tests.released import MODEL
 from tests.train.diagnosis.tiny import FIRES, images, small_net
 from train.__main__ import main
-from train.checkpoint import save_checkpoint, save_classifier
-from train.classifier_weights import center_crop_spec
+from train.checkpoints.classifier import center_crop_spec
+from train.checkpoints.native import save_checkpoint, save_classifier
 from train.diagnosis import diagnose
 from train.diagnosis.history import load_history
 from train.diagnosis.watch import Watch

@@ -10,11 +10,11 @@ import numpy as np
 import torch
 from torch import nn
 
-from .checkpoint import CLASSIFIER_FORMAT, FORMAT, load_checkpoint, net_from_checkpoint
-from .common.errors import TrainError
-from .models.fuse import IDLE_VARIANCE, folded_arrays, unfold
-from .models.squeezenet import SqueezeNet, SqueezeNetFeatures
-from .released import arrays_of, read_released
+from ..common.errors import TrainError
+from ..models.fuse import IDLE_VARIANCE, folded_arrays, unfold
+from ..models.squeezenet import SqueezeNet, SqueezeNetFeatures
+from .exported import arrays_of, read_released
+from .native import CLASSIFIER_FORMAT, FORMAT, load_checkpoint, net_from_checkpoint
 
 # parts of a Fire in the archives' (Caffe) names
 _PARTS = {"squeeze": "squeeze1x1", "expand_1x1": "expand1x1", "expand_3x3": "expand3x3"}

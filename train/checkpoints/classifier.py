@@ -10,9 +10,9 @@ import torch
 
 from sqdet_cv.spec.classifier_spec import ClassifierSpec
 
-from .common.errors import TrainError
-from .models.squeezenet import LAYOUTS, SqueezeNet
-from .weights import load_imagenet_archive
+from ..common.errors import TrainError
+from ..models.squeezenet import LAYOUTS, SqueezeNet
+from .initialize import load_imagenet_archive
 
 CROP, SQUARE = 227, 256  # DeepScale's nets: trained on crops of that side out of pictures squeezed to such a square
 

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from tests.helpers import make_spec
-from train.checkpoint import load_checkpoint, net_from_checkpoint, save_checkpoint
+from train.checkpoints.native import load_checkpoint, net_from_checkpoint, save_checkpoint
 from train.common.errors import TrainError
 from train.models import NetConfig, SqueezeDet
 

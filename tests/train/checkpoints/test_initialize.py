@@ -11,11 +11,11 @@ from torch import nn
 
 from export.packed import pack
 from tests.helpers import make_spec
-from train.checkpoint import save_checkpoint
+from train.checkpoints.initialize import initialise, load_imagenet_archive
+from train.checkpoints.native import save_checkpoint
 from train.common.errors import TrainError
 from train.models import NetConfig, SqueezeDet, SqueezeNet
 from train.models.squeezenet import FIRES, SqueezeNetFeatures
-from train.weights import initialise, load_imagenet_archive
 
 CONFIG = NetConfig(head_fires=((4, 6, 6),), head_norm=True, convdet_kernel=1, convdet_padding=0)
 

@@ -12,10 +12,10 @@ from sqdet_cv.dnn.packed import SUFFIX, unpack
 from sqdet_cv.errors import ModelFileError, SpecError
 from sqdet_cv.spec.detector_spec import ModelSpec
 
-from .common.errors import TrainError
-from .models.fuse import unfold
-from .models.squeezedet import NetConfig, SqueezeDet
-from .models.squeezenet import FIRES, LAYOUTS
+from ..common.errors import TrainError
+from ..models.fuse import unfold
+from ..models.squeezedet import NetConfig, SqueezeDet
+from ..models.squeezenet import FIRES, LAYOUTS
 
 if TYPE_CHECKING:
     import onnx  # needed for such files alone

@@ -16,13 +16,13 @@ from export.options import cropped
 from export.packed import pack
 from tests.helpers import make_spec
 from tests.released import DETECTIONS, PHOTOS, SCORE_THRESHOLD, released_net
-from train.checkpoint import net_from_checkpoint
+from train.checkpoints.exported import SUFFIXES
+from train.checkpoints.native import net_from_checkpoint
 from train.common.errors import TrainError
 from train.detectors import TorchDetector
 from train.fit import FitConfig
 from train.models import NetConfig, SqueezeDet
 from train.models.fuse import fold
-from train.released import SUFFIXES
 
 
 def test_stored_detections_are_pytorchs():

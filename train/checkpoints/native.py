@@ -12,10 +12,10 @@ from sqdet_cv.spec.classifier_spec import ClassifierSpec
 from sqdet_cv.spec.detector_spec import ModelSpec
 from sqdet_cv.util.atomic_files import atomic_path
 
-from .common.errors import TrainError
-from .models.squeezedet import NetConfig, SqueezeDet
-from .models.squeezenet import SqueezeNet
-from .released import SUFFIXES, net_from_released
+from ..common.errors import TrainError
+from ..models.squeezedet import NetConfig, SqueezeDet
+from ..models.squeezenet import SqueezeNet
+from .exported import SUFFIXES, net_from_released
 
 FORMAT = "sqdet-checkpoint-1"
 CLASSIFIER_FORMAT = "sqdet-classifier-checkpoint-1"

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from train.classifier_weights import squeezenet_from_weights
+from train.checkpoints.classifier import squeezenet_from_weights
 from train.common.errors import TrainError
 from train.models import SqueezeNet
 from train.models.squeezenet import FIRES
