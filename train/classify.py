@@ -23,10 +23,10 @@ from .common.errors import TrainError
 from .common.options import add_options, from_dict, from_options, from_yaml, option, require_at_least
 from .data.image_folder import ClassifyData, CropConfig, ImageFolder, picture_order, read_image_folder
 from .data.loader import ordered_batches
-from .loop import TrainingRun
-from .loop_config import LoopConfig
+from .engine.config import LoopConfig
+from .engine.run_folder import begin_run, refuse_old_run
+from .engine.trainer import TrainingRun
 from .models.squeezenet import LAYOUTS, SqueezeNet, draw_weights
-from .run_folder import begin_run, refuse_old_run
 
 SMALLEST = 32  # pixels; conv1 and three pools leave one cell
 

@@ -28,14 +28,14 @@ from .data.transforms.augment import AugmentConfig
 from .detectors import TorchDetector
 from .diagnosis.diagnose import draw_history, draw_weights
 from .diagnosis.watch import MOST_PICTURES, PICTURES, Watch, watched_images
+from .engine.config import LoopConfig
+from .engine.optim import WeightAverage, freeze
+from .engine.run_folder import begin_run, refuse_old_run
+from .engine.trainer import TrainingRun
 from .evaluation import EVAL_SCORE_THRESHOLD, evaluate, mean_ap
-from .loop import TrainingRun
-from .loop_config import LoopConfig
 from .losses import LOSSES, GsocConfig, Loss, OursConfig, PaperConfig
 from .models.batchnorm import settle_norms
 from .models.squeezedet import NETS, NetConfig, SqueezeDet
-from .optim import WeightAverage, freeze
-from .run_folder import begin_run, refuse_old_run
 from .view_teacher import HELP as VIEW_TEACHER_HELP
 from .view_teacher import ViewTeacher
 

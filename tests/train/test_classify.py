@@ -18,9 +18,9 @@ from train.classify import Classify, ClassifyConfig
 from train.common.options import from_yaml
 from train.data.image_folder import read_image_folder
 from train.data.loader import read_image
+from train.engine.schedules import SOLVERS
 from train.models.squeezedet import NETS, SqueezeDet
 from train.models.squeezenet import SqueezeNet, draw_weights
-from train.schedules import SOLVERS
 
 from .classify_runs import BATCH, LABELS, classify_words, load, run_command
 

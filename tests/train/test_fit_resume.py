@@ -12,9 +12,10 @@ from pathlib import Path
 import pytest
 import torch
 
-from train import fit, run_folder
+from train import fit
 from train.__main__ import main
 from train.checkpoints.native import load_checkpoint
+from train.engine import run_folder
 from train.fit import Fit
 from train.losses import LOSSES
 

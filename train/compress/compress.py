@@ -21,11 +21,11 @@ from ..common.errors import TrainError
 from ..common.options import add_options, from_options, from_yaml
 from ..data.formats.open_dataset import open_dataset
 from ..data.loader import Batch, DetectionData, epoch_order, make_loader
+from ..engine.optim import freeze
+from ..engine.run_folder import ARGS, begin_run, refuse_old_run
 from ..fit import SETTLE_STEPS, FitConfig, load_samples
 from ..models.fuse import fold, with_norms
 from ..models.squeezedet import SqueezeDet
-from ..optim import freeze
-from ..run_folder import ARGS, begin_run, refuse_old_run
 from ..view_teacher import ViewTeacher
 from .bits import layer_bits
 from .config import CompressConfig

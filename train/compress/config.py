@@ -9,8 +9,8 @@ from pathlib import Path
 from ..common.device import find_device
 from ..common.errors import TrainError
 from ..common.options import option, require_at_least
+from ..engine.config import AMP
 from ..fit import OWN, PLAIN_EPOCHS, FitConfig
-from ..loop_config import AMP
 from ..view_teacher import HELP as VIEW_TEACHER_HELP
 from .kmeans import STARTS
 from .prune import SCOPES

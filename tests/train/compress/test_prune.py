@@ -7,9 +7,9 @@ import pytest
 import torch
 
 from train.compress.prune import add_masks, cubic_sparsity, lamp_scores, prune, zero_share
+from train.engine.optim import WeightAverage, make_optimizer
 from train.models import SqueezeDet
 from train.models.fuse import convolutions, fold
-from train.optim import WeightAverage, make_optimizer
 
 from .tiny import make_net, pictures
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from .common.device import find_device
-from .common.errors import TrainError
-from .common.options import option, require_at_least
+from ..common.device import find_device
+from ..common.errors import TrainError
+from ..common.options import option, require_at_least
 from .schedules import SCHEDULES, STEP, find_solver, parse_epochs
 
 AMP = (
@@ -29,7 +29,7 @@ class LoopConfig:
     init: str = option("", "start from an ImageNet archive (.npz), a checkpoint (.pt) or a model (.onnx, .sqdet)")
     batch: int = option(16, "pictures a step, in each process")
     optimizer: str = option("sgd", f"one of {', '.join(OPTIMIZERS)}; SGD has Nesterov's momentum of 0.9")
-    schedule: str = option("cosine", f"of the learning rate: {', '.join(SCHEDULES)} (train/schedules.py)")
+    schedule: str = option("cosine", f"of the learning rate: {', '.join(SCHEDULES)} (train/engine/schedules.py)")
     lr: float = option(0.0, "highest learning rate; 0: sgd 0.01, adamw 0.001, a solver file's own")
     lr_epochs: str = option("", "step: comma-separated numbers of epochs after which the rate falls")
     lr_gamma: float = option(0.1, "step: by which factor")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from .common.plotting import BLUE, GREY, RED, make_figure, save
+from ..common.plotting import BLUE, GREY, RED, make_figure, save
 
 COLUMNS = 3
 

@@ -15,13 +15,13 @@ import torch
 from torch import nn
 from tqdm import tqdm
 
-from .allocator import keep_freed_memory
+from ..common import distributed
+from ..common.errors import NotFiniteError, TrainError
 from .bad_batch import save_bad_batch
-from .common import distributed
-from .common.errors import NotFiniteError, TrainError
-from .loop_config import LoopConfig
+from .config import LoopConfig
+from .curves import plot_history
+from .memory import keep_freed_memory
 from .optim import Descent, WeightAverage, train_mode
-from .run_curves import plot_history
 from .run_folder import StopRequest, stop_on_interrupt, write_results
 from .tensorboard import EventLog
 

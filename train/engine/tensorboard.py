@@ -6,7 +6,7 @@ import importlib.util
 from collections.abc import Mapping
 from pathlib import Path
 
-from .common.errors import TrainError
+from ..common.errors import TrainError
 
 EVERY = 10  # steps between two entries of the training loss
 

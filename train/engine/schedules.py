@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
-from .common.errors import TrainError
+from ..common.errors import TrainError
 
 
 @dataclass(frozen=True)

@@ -11,8 +11,8 @@ from pathlib import Path
 
 from sqdet_cv.util.atomic_files import write_text_atomically
 
-from .common.errors import TrainError
-from .common.options import to_yaml
+from ..common.errors import TrainError
+from ..common.options import to_yaml
 
 ARGS = "args.yaml"
 

@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 from train.common.errors import TrainError
-from train.schedules import SOLVERS, find_solver
+from train.engine.schedules import SOLVERS, find_solver
 
 # by hand from Caffe's formulas: step 0.03 * 0.5^floor(i / 100000), poly 0.04 * (1 - i / 170000)
 RATES = [

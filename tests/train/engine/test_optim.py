@@ -7,9 +7,9 @@ import torch
 from torch import nn
 
 from train.common.errors import TrainError
+from train.engine.optim import WeightAverage, freeze, make_optimizer, train_mode
+from train.engine.schedules import cosine_factor
 from train.models import build_net
-from train.optim import WeightAverage, freeze, make_optimizer, train_mode
-from train.schedules import cosine_factor
 
 
 def test_frozen_layers_do_not_learn_and_the_rest_does():

@@ -15,12 +15,12 @@ from train.checkpoints.native import load_checkpoint
 from train.common.options import from_yaml
 from train.data.formats.open_dataset import open_dataset
 from train.data.loader import Batch, DetectionData, make_loader
+from train.engine.curves import plot_history
 from train.fit import Fit, FitConfig
 from train.losses import OursConfig, OursLoss
 from train.models.squeezedet import NETS, NetConfig, SqueezeDet
-from train.run_curves import plot_history
 
-from .fit_runs import BATCH, PHOTOS, assert_same_run, fit_words, interrupted, run_command
+from ..fit_runs import BATCH, PHOTOS, assert_same_run, fit_words, interrupted, run_command
 
 
 def rows(out: Path) -> list[dict]:
@@ -198,6 +198,6 @@ def test_amp_on_a_cpu_computes_in_bfloat16_what_float32_would(fit_devkit: Path, 
 
 
 def test_without_tensorboard_it_is_said(fit_devkit: Path, tmp_path: Path, capsys, monkeypatch):
-    monkeypatch.setattr("train.tensorboard.importlib.util.find_spec", lambda name: None)
+    monkeypatch.setattr("train.engine.tensorboard.importlib.util.find_spec", lambda name: None)
     assert run_command([*fit_words(fit_devkit, tmp_path / "run"), "--tensorboard"]) == 2
     assert "--tensorboard: needs the package; pip install tensorboard" in capsys.readouterr().err

@@ -4,13 +4,13 @@ import sys
 
 import pytest
 
-from train.allocator import keep_freed_memory
+from train.engine.memory import keep_freed_memory
 
 # Prints how many pages were touched for the first time while 20 arrays of 48 MiB came and went, one after the other.
 CHURN = """
 import resource, sys
 import torch
-from train.allocator import keep_freed_memory
+from train.engine.memory import keep_freed_memory
 
 def churn(times):
     for _ in range(times):
@@ -41,5 +41,5 @@ def test_arrays_that_come_and_go_reuse_their_pages():
 
 def test_elsewhere_nothing_changes(monkeypatch):
     monkeypatch.setattr(platform, "libc_ver", lambda: ("", ""))
-    monkeypatch.setattr("train.allocator.ctypes.CDLL", lambda name: pytest.fail("looked for a libc"))
+    monkeypatch.setattr("train.engine.memory.ctypes.CDLL", lambda name: pytest.fail("looked for a libc"))
     assert not keep_freed_memory()

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 import torch
 from torch import nn
 
-from .common.errors import TrainError
-from .loop_config import OPTIMIZERS, LoopConfig
+from ..common.errors import TrainError
+from .config import OPTIMIZERS, LoopConfig
 from .schedules import STEP, cosine_factor, find_solver, parse_epochs, step_factor
 
 
