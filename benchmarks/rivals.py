@@ -35,7 +35,7 @@ from sqdet_cv.spec.detector_spec import VOC_LABELS
 from sqdet_cv.util.atomic_files import write_bytes_atomically, write_text_atomically
 from train.common.errors import TrainError
 from train.common.plotting import require_matplotlib
-from train.darknet import DarknetDetector
+from train.detectors.darknet import DarknetDetector
 
 from .rivals_models import Model, check_models, find_ours, find_rivals
 from .rivals_plot import plot_rivals
@@ -151,7 +151,7 @@ class Scale:
         return replace(Accuracy(**self._known[key]), photos=self.photos)
 
     def _measure(self, model: Model) -> Accuracy:
-        from train.detectors import open_detector
+        from train.detectors.open_detector import open_detector
         from train.evaluation import EVAL_SCORE_THRESHOLD, detect_all, evaluate_fully, mean_ap
 
         print(f"{model.name}: mAP on {self.photos}", file=sys.stderr)

@@ -12,7 +12,7 @@ import numpy as np
 from sqdet_cv import Detector
 from sqdet_cv.boxes.postprocess import finish
 from sqdet_cv.dnn.preprocess import images_to_blob
-from train.darknet import DarknetDetector
+from train.detectors.darknet import DarknetDetector
 
 PICTURES = sorted((Path(__file__).parent.parent / "samples" / "pictures").glob("*.jpg"))
 

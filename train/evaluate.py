@@ -20,7 +20,7 @@ from .common.plotting import require_matplotlib
 from .curves import plot_calibration
 from .data.formats.open_dataset import HELP as DATA_HELP
 from .data.formats.open_dataset import open_dataset
-from .detectors import MIRROR_HELP, MODEL_HELP, file_names, open_together
+from .detectors.open_detector import MIRROR_HELP, MODEL_HELP, file_names, open_together
 from .error_split import COLUMNS
 from .evaluation import EVAL_SCORE_THRESHOLD, ClassResult, Evaluation, detect_all, evaluate_fully, mean_ap, points
 from .report import check_report_path, report_html

@@ -15,7 +15,7 @@ from .average_precision import Matches, average_precision
 from .coco_ap import CocoResult, coco_ap
 from .data.formats.voc import VocSample
 from .data.loader import read_image
-from .detectors import AnyDetector
+from .detectors.open_detector import AnyDetector
 from .error_split import ErrorSplit, confusion_matrix, split_errors
 from .matching import PhotoMatch, match_photo, rank
 

@@ -25,7 +25,7 @@ from .data.loader import Batch, DetectionData, epoch_order, make_loader
 from .data.multi_scale import SizedData, size_of_step, sizes_around
 from .data.sample import VocSample
 from .data.transforms.augment import AugmentConfig
-from .detectors import TorchDetector
+from .detectors.open_detector import TorchDetector
 from .diagnosis.diagnose import draw_history, draw_weights
 from .diagnosis.watch import MOST_PICTURES, PICTURES, Watch, watched_images
 from .engine.config import LoopConfig

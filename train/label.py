@@ -23,7 +23,7 @@ from .data.formats.open_dataset import HELP as DATA_HELP
 from .data.formats.open_dataset import check_stems, open_dataset
 from .data.loader import read_image
 from .data.sample import VocSample
-from .detectors import MIRROR_HELP, MODEL_HELP, file_names, open_together
+from .detectors.open_detector import MIRROR_HELP, MODEL_HELP, file_names, open_together
 
 LEAST_SHARE = 0.005  # smaller probabilities are not written
 

@@ -14,7 +14,7 @@ import numpy as np
 
 from .class_shares import TEACHER_THRESHOLD, class_shares
 from .data.transforms.geometry import View
-from .detectors import MODEL_HELP, AnyDetector, open_together
+from .detectors.open_detector import MODEL_HELP, AnyDetector, open_together
 
 HELP = f"asked about each view, which class it takes each object for (--ours.teacher): {MODEL_HELP}"
 DOUBT = 0.1  # below it the teacher does not see the object, and what the labels say stays

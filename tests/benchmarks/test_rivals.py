@@ -13,7 +13,7 @@ from benchmarks.rivals import Scale, main
 from benchmarks.rivals_models import EMBEDDED_NAME
 from sqdet_cv.spec.detector_spec import VOC_LABELS
 from tests.helpers import write_devkit
-from tests.train.tiny_darknet import make_darknet, needs_importer
+from tests.train.detectors.tiny_darknet import make_darknet, needs_importer
 
 
 def rival_folder(folder: Path) -> Path:

@@ -10,7 +10,7 @@ import torch
 from benchmarks.rivals_models import Model, check_models, darknet_parameters, find_ours, onnx_parameters
 from export.packed import pack
 from tests.helpers import make_spec
-from tests.train.tiny_darknet import make_darknet
+from tests.train.detectors.tiny_darknet import make_darknet
 from train.checkpoints.native import save_checkpoint
 from train.common.errors import TrainError
 from train.models import NetConfig, SqueezeDet

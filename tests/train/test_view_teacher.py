@@ -20,8 +20,8 @@ from train.fit import FitConfig
 from train.losses import OursConfig
 from train.view_teacher import ViewTeacher
 
+from .detectors.tiny_darknet import make_darknet, needs_importer
 from .fit_runs import fit_words, run_command
-from .tiny_darknet import make_darknet, needs_importer
 
 LABELS = ("cat", "dog")
 BIRD = VOC_LABELS.index("bird")

@@ -25,7 +25,7 @@ from ..common.errors import TrainError
 from ..data.formats.open_dataset import HELP as DATA_HELP
 from ..data.formats.open_dataset import open_dataset
 from ..data.sample import VocSample
-from ..detectors import TorchDetector
+from ..detectors.open_detector import TorchDetector
 from ..evaluation import EVAL_SCORE_THRESHOLD, evaluate, mean_ap
 from ..models.fuse import convolutions, fold
 from ..models.squeezedet import SqueezeDet

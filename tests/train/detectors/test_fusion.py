@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from sqdet_cv import Detections
 from sqdet_cv.boxes.postprocess import suppress
 from tests.helpers import random_boxes, slow_iou
-from train.fusion import FusedDetector, fuse
+from train.detectors.fusion import FusedDetector, fuse
 
 LABELS = ("bird", "cat", "dog")
 seeds = st.integers(0, 2**32 - 1)

@@ -14,12 +14,12 @@ from sqdet_cv.detector import Detector
 from sqdet_cv.dnn.preprocess import images_to_blob
 from sqdet_cv.spec.detector_spec import ModelSpec
 
+from ..checkpoints.native import net_from_checkpoint
+from ..common.errors import TrainError
+from ..models.squeezedet import SqueezeDet
 from . import darknet
-from .checkpoints.native import net_from_checkpoint
-from .common.errors import TrainError
 from .darknet import DarknetDetector
 from .fusion import FusedDetector
-from .models.squeezedet import SqueezeDet
 
 AnyDetector = Callable[[np.ndarray], Detections]
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from train.common.errors import TrainError
-from train.darknet import DarknetDetector
+from train.detectors.darknet import DarknetDetector
 
 from .tiny_darknet import make_darknet, needs_importer
 

@@ -10,7 +10,7 @@ import numpy as np
 from sqdet_cv.boxes.ops import iou_matrix
 from sqdet_cv.detections import Detections
 
-from .data.transforms.geometry import mirror_boxes
+from ..data.transforms.geometry import mirror_boxes
 
 SAME_IOU = 0.55  # the paper's: from it on two boxes of a class are of one object
 

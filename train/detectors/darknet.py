@@ -13,7 +13,7 @@ from sqdet_cv.boxes.postprocess import finish, select_decoded
 from sqdet_cv.detections import Detections
 from sqdet_cv.spec.detector_spec import ModelSpec
 
-from .common.errors import TrainError
+from ..common.errors import TrainError
 
 NMS_THRESHOLD = 0.45  # Darknet's own
 
