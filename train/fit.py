@@ -36,8 +36,8 @@ from .evaluation import EVAL_SCORE_THRESHOLD, evaluate, mean_ap
 from .losses import LOSSES, GsocConfig, Loss, OursConfig, PaperConfig
 from .models.batchnorm import settle_norms
 from .models.squeezedet import NETS, NetConfig, SqueezeDet
-from .view_teacher import HELP as VIEW_TEACHER_HELP
-from .view_teacher import ViewTeacher
+from .teachers.online import HELP as VIEW_TEACHER_HELP
+from .teachers.online import ViewTeacher
 
 SETTLE_STEPS = 16  # batches that the moments of BatchNorm are taken from, when --init has none
 AS_INIT = "init"  # a --net

@@ -26,7 +26,7 @@ from ..engine.run_folder import ARGS, begin_run, refuse_old_run
 from ..fit import SETTLE_STEPS, FitConfig, load_samples
 from ..models.fuse import fold, with_norms
 from ..models.squeezedet import SqueezeDet
-from ..view_teacher import ViewTeacher
+from ..teachers.online import ViewTeacher
 from .bits import layer_bits
 from .config import CompressConfig
 from .prune import add_masks, prune, zero_share

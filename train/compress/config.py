@@ -11,7 +11,7 @@ from ..common.errors import TrainError
 from ..common.options import option, require_at_least
 from ..engine.config import AMP
 from ..fit import OWN, PLAIN_EPOCHS, FitConfig
-from ..view_teacher import HELP as VIEW_TEACHER_HELP
+from ..teachers.online import HELP as VIEW_TEACHER_HELP
 from .kmeans import STARTS
 from .prune import SCOPES
 

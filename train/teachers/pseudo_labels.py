@@ -16,14 +16,14 @@ from sqdet_cv.boxes.ops import iou_matrix
 from sqdet_cv.detections import Detections
 from sqdet_cv.util.atomic_files import write_bytes_atomically
 
-from .class_shares import TEACHER_THRESHOLD, class_shares
-from .common.errors import TrainError
-from .common.labels import HELP, parse_labels
-from .data.formats.open_dataset import HELP as DATA_HELP
-from .data.formats.open_dataset import check_stems, open_dataset
-from .data.loader import read_image
-from .data.sample import VocSample
-from .detectors.open_detector import MIRROR_HELP, MODEL_HELP, file_names, open_together
+from ..common.errors import TrainError
+from ..common.labels import HELP, parse_labels
+from ..data.formats.open_dataset import HELP as DATA_HELP
+from ..data.formats.open_dataset import check_stems, open_dataset
+from ..data.loader import read_image
+from ..data.sample import VocSample
+from ..detectors.open_detector import MIRROR_HELP, MODEL_HELP, file_names, open_together
+from .soft_labels import TEACHER_THRESHOLD, class_shares
 
 LEAST_SHARE = 0.005  # smaller probabilities are not written
 

@@ -10,7 +10,7 @@ from sqdet_cv.spec.detector_spec import VOC_LABELS
 from tests.helpers import Thing, write_list, write_photo
 from train.__main__ import main
 from train.data.formats.voc import VocSample, load_voc, read_annotation
-from train.label import LabelConfig, complete, probabilities, write_annotation
+from train.teachers.pseudo_labels import LabelConfig, complete, probabilities, write_annotation
 
 LABELS = ("bird", "cat", "dog")
 BIRD, CAT, DOG = 0, 1, 2
@@ -118,7 +118,7 @@ def test_the_command_completes_a_data_set(devkit: Path, monkeypatch, capsys):
         sheep = labels.index("sheep")
         return lambda image: Detections([(60, 20, 96, 72), (96, 0, 96, 9)], [sheep] * 2, [0.9, 0.8], ["sheep"] * 2)
 
-    monkeypatch.setattr("train.label.open_together", open_teacher)
+    monkeypatch.setattr("train.teachers.pseudo_labels.open_together", open_teacher)
     words = ["label", "--data", str(devkit), "--lists", "train", "--teacher", "x/t.cfg", "--out", str(devkit / "out")]
     assert main([*words, "--doubt", "0.2"]) == 0
     assert seen == [("x/t.cfg", 0.02, False)]

@@ -9,7 +9,6 @@ import torch
 from sqdet_cv import Detections
 from sqdet_cv.spec.detector_spec import VOC_LABELS, ModelSpec
 from tests.helpers import write_devkit
-from train.class_shares import class_shares
 from train.common.errors import TrainError
 from train.common.options import from_yaml
 from train.data.formats.voc import load_voc
@@ -18,10 +17,11 @@ from train.data.transforms.augment import AugmentConfig
 from train.data.transforms.geometry import View
 from train.fit import FitConfig
 from train.losses import OursConfig
-from train.view_teacher import ViewTeacher
+from train.teachers.online import ViewTeacher
+from train.teachers.soft_labels import class_shares
 
-from .detectors.tiny_darknet import make_darknet, needs_importer
-from .fit_runs import fit_words, run_command
+from ..detectors.tiny_darknet import make_darknet, needs_importer
+from ..fit_runs import fit_words, run_command
 
 LABELS = ("cat", "dog")
 BIRD = VOC_LABELS.index("bird")
@@ -85,7 +85,7 @@ def sees_birds(monkeypatch: pytest.MonkeyPatch) -> None:
         boxes = [(x1, y1, x2, y2) for x1 in xs for x2 in xs if x2 > x1 for y1 in ys for y2 in ys if y2 > y1]
         return Detections(boxes, [BIRD] * len(boxes), [0.5] * len(boxes), ["bird"] * len(boxes))
 
-    monkeypatch.setattr("train.view_teacher.open_together", lambda *_: everywhere)
+    monkeypatch.setattr("train.teachers.online.open_together", lambda *_: everywhere)
 
 
 def test_batches_hold_its_answers_and_workers_change_nothing(sees_birds: None, tmp_path: Path):

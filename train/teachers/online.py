@@ -12,9 +12,9 @@ from dataclasses import replace
 
 import numpy as np
 
-from .class_shares import TEACHER_THRESHOLD, class_shares
-from .data.transforms.geometry import View
-from .detectors.open_detector import MODEL_HELP, AnyDetector, open_together
+from ..data.transforms.geometry import View
+from ..detectors.open_detector import MODEL_HELP, AnyDetector, open_together
+from .soft_labels import TEACHER_THRESHOLD, class_shares
 
 HELP = f"asked about each view, which class it takes each object for (--ours.teacher): {MODEL_HELP}"
 DOUBT = 0.1  # below it the teacher does not see the object, and what the labels say stays
