@@ -32,7 +32,7 @@ from train.compress.sensitivity import numbers, read_scan
 from train.compress.share import share, share_counts
 from train.data.formats.open_dataset import open_dataset
 from train.detectors.open_detector import TorchDetector
-from train.evaluation import EVAL_SCORE_THRESHOLD, evaluate, mean_ap
+from train.evaluation.evaluate import EVAL_SCORE_THRESHOLD, evaluate, mean_ap
 from train.models.fuse import convolutions, fold
 from train.models.squeezedet import SqueezeDet
 

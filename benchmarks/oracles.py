@@ -28,8 +28,8 @@ from train.data.formats.open_dataset import open_dataset
 from train.data.formats.voc import VocSample
 from train.data.loader import read_image
 from train.detectors.open_detector import TorchDetector
-from train.evaluation import EVAL_SCORE_THRESHOLD, class_aps, mean_ap
-from train.matching import HIT_IOU
+from train.evaluation.evaluate import EVAL_SCORE_THRESHOLD, class_aps, mean_ap
+from train.evaluation.matching import HIT_IOU
 
 FOUND_IOU = 0.4  # from here on an anchor is about an object
 SIZES = (0, 16, 32, 64, 96, 128, 192, 256)  # root of an object's area in input pixels, from here to the next

@@ -130,8 +130,8 @@ class Scale:
 
     def __init__(self, data: str, lists: str, cache: Path) -> None:
         # imported here: timing must run where there is neither torch nor pycocotools
-        from train.coco_ap import check_pycocotools
         from train.data.formats.open_dataset import open_dataset
+        from train.evaluation.coco import check_pycocotools
 
         check_pycocotools()
         self.samples = open_dataset(data, lists.split(","), VOC_LABELS)
@@ -152,7 +152,7 @@ class Scale:
 
     def _measure(self, model: Model) -> Accuracy:
         from train.detectors.open_detector import open_detector
-        from train.evaluation import EVAL_SCORE_THRESHOLD, detect_all, evaluate_fully, mean_ap
+        from train.evaluation.evaluate import EVAL_SCORE_THRESHOLD, detect_all, evaluate_fully, mean_ap
 
         print(f"{model.name}: mAP on {self.photos}", file=sys.stderr)
         detector = open_detector(model.files[0], VOC_LABELS, EVAL_SCORE_THRESHOLD)

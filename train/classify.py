@@ -16,7 +16,6 @@ from sqdet_cv.spec.classifier_spec import ClassifierSpec
 from .checkpoints.classifier import center_crop_spec
 from .checkpoints.initialize import initialise
 from .checkpoints.native import CLASSIFIER_FORMAT, classifier_from_checkpoint, load_checkpoint, save_classifier
-from .classifier_accuracy import measure
 from .common import distributed
 from .common.device import find_device
 from .common.errors import TrainError
@@ -26,6 +25,7 @@ from .data.loader import ordered_batches
 from .engine.config import LoopConfig
 from .engine.run_folder import begin_run, refuse_old_run
 from .engine.trainer import TrainingRun
+from .evaluation.classification import measure
 from .models.squeezenet import LAYOUTS, SqueezeNet, draw_weights
 
 SMALLEST = 32  # pixels; conv1 and three pools leave one cell

@@ -12,18 +12,26 @@ import numpy as np
 
 from sqdet_cv.util.atomic_files import write_bytes_atomically, write_text_atomically
 
-from .calibration import calibration
-from .coco_ap import SIZES, check_pycocotools
 from .common.errors import TrainError
 from .common.labels import HELP, parse_labels
 from .common.plotting import require_matplotlib
-from .curves import plot_calibration
 from .data.formats.open_dataset import HELP as DATA_HELP
 from .data.formats.open_dataset import open_dataset
 from .detectors.open_detector import MIRROR_HELP, MODEL_HELP, file_names, open_together
-from .error_split import COLUMNS
-from .evaluation import EVAL_SCORE_THRESHOLD, ClassResult, Evaluation, detect_all, evaluate_fully, mean_ap, points
-from .report import check_report_path, report_html
+from .evaluation.calibration import calibration
+from .evaluation.coco import SIZES, check_pycocotools
+from .evaluation.error_analysis import COLUMNS
+from .evaluation.evaluate import (
+    EVAL_SCORE_THRESHOLD,
+    ClassResult,
+    Evaluation,
+    detect_all,
+    evaluate_fully,
+    mean_ap,
+    points,
+)
+from .evaluation.plots import plot_calibration
+from .evaluation.report import check_report_path, report_html
 
 
 def table(results: Sequence[ClassResult], groups: dict[str, list[str]]) -> str:

@@ -32,7 +32,7 @@ from .engine.config import LoopConfig
 from .engine.optim import WeightAverage, freeze
 from .engine.run_folder import begin_run, refuse_old_run
 from .engine.trainer import TrainingRun
-from .evaluation import EVAL_SCORE_THRESHOLD, evaluate, mean_ap
+from .evaluation.evaluate import EVAL_SCORE_THRESHOLD, evaluate, mean_ap
 from .losses import LOSSES, GsocConfig, Loss, OursConfig, PaperConfig
 from .models.batchnorm import settle_norms
 from .models.squeezedet import NETS, NetConfig, SqueezeDet

@@ -14,7 +14,7 @@ from train.checkpoints.native import net_from_checkpoint
 from train.data.formats.open_dataset import open_dataset
 from train.data.sample import Row, make_sample
 from train.detectors.open_detector import TorchDetector
-from train.evaluation import EVAL_SCORE_THRESHOLD, evaluate, mean_ap
+from train.evaluation.evaluate import EVAL_SCORE_THRESHOLD, evaluate, mean_ap
 
 SPEC = make_spec()
 ANCHORS_XYXY = decode_deltas(np.zeros((SPEC.num_anchors, 4), np.float32), SPEC)

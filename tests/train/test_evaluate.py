@@ -14,7 +14,7 @@ from tests.helpers import COLOURS_BGR, Thing, write_list, write_photo
 from train.__main__ import main
 from train.data.formats.voc import VocSample, load_voc
 from train.evaluate import overview, table
-from train.evaluation import ClassResult, evaluate, evaluate_fully, mean_ap
+from train.evaluation.evaluate import ClassResult, evaluate, evaluate_fully, mean_ap
 
 LABELS = ("bird", "cat", "dog")
 BIRD, CAT, DOG = 0, 1, 2

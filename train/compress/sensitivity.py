@@ -26,7 +26,7 @@ from ..data.formats.open_dataset import HELP as DATA_HELP
 from ..data.formats.open_dataset import open_dataset
 from ..data.sample import VocSample
 from ..detectors.open_detector import TorchDetector
-from ..evaluation import EVAL_SCORE_THRESHOLD, evaluate, mean_ap
+from ..evaluation.evaluate import EVAL_SCORE_THRESHOLD, evaluate, mean_ap
 from ..models.fuse import convolutions, fold
 from ..models.squeezedet import SqueezeDet
 from .config import MAX_BITS

@@ -12,14 +12,14 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from ..common.errors import TrainError
 from .calibration import calibration
-from .coco_ap import SIZES
-from .common.errors import TrainError
-from .curves import plot_calibration, plot_confusion, plot_error_split, plot_f1, plot_precision_recall, plot_sizes
-from .error_split import COLUMNS
-from .evaluation import Evaluation, mean_ap, points
+from .coco import SIZES
+from .error_analysis import COLUMNS
+from .evaluate import Evaluation, mean_ap, points
+from .examples import Mistake, missed_objects, wrong_detections
 from .matching import HIT_IOU, NEAR_IOU, Outcome
-from .mistakes import Mistake, missed_objects, wrong_detections
+from .plots import plot_calibration, plot_confusion, plot_error_split, plot_f1, plot_precision_recall, plot_sizes
 
 MISTAKES = 12  # pictures of each kind
 JPEG_QUALITY = 85

@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from train.average_precision import Matches, average_precision
+from train.evaluation.average_precision import Matches, average_precision
 
 # hit or miss, best first; objects; area AP; eleven-point AP
 CURVES = {

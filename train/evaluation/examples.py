@@ -11,8 +11,8 @@ import numpy as np
 from sqdet_cv.detections import Detections
 from sqdet_cv.media.annotate import draw
 
-from .data.loader import read_image
-from .error_split import COLUMNS
+from ..data.loader import read_image
+from .error_analysis import COLUMNS
 from .matching import Outcome, PhotoMatch
 
 LONG_SIDE = 400  # pixels of a picture in the report: three fit side by side

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ..common.plotting import BLUE, GREY, make_figure, png_bytes
 from .average_precision import Matches, average_precision
 from .calibration import BINS, Calibration
-from .coco_ap import SIZES, CocoResult
-from .common.plotting import BLUE, GREY, make_figure, png_bytes
-from .error_split import COLUMNS, ErrorSplit
+from .coco import SIZES, CocoResult
+from .error_analysis import COLUMNS, ErrorSplit
 from .matching import Outcome
 
 if TYPE_CHECKING:

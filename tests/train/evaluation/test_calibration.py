@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from train.average_precision import Matches
-from train.calibration import BINS, calibration
+from train.evaluation.average_precision import Matches
+from train.evaluation.calibration import BINS, calibration
 
 
 @given(st.lists(st.tuples(st.floats(0, 1, width=32), st.booleans()), min_size=1, max_size=60))

@@ -12,8 +12,8 @@ import numpy as np
 
 from sqdet_cv.detections import Detections
 
-from .common.errors import TrainError
-from .data.formats.voc import VocSample
+from ..common.errors import TrainError
+from ..data.formats.voc import VocSample
 from .matching import only_labelled
 
 SIZES = {  # pycocotools' names and ranges: area of the box in pixels of the photo

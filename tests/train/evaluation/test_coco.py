@@ -10,10 +10,10 @@ from hypothesis import strategies as st
 
 from sqdet_cv.detections import Detections
 from tests.helpers import slow_iou
-from tests.train.evaluation_cases import BIRD, CAT, DOG, LABELS, make_found, make_sample, random_photos
-from train.coco_ap import SIZES, check_pycocotools, coco_ap
+from tests.train.evaluation.evaluation_cases import BIRD, CAT, DOG, LABELS, make_found, make_sample, random_photos
 from train.common.errors import TrainError
 from train.data.formats.voc import VocSample
+from train.evaluation.coco import SIZES, check_pycocotools, coco_ap
 
 pytest.importorskip("pycocotools")
 

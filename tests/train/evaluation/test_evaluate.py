@@ -9,10 +9,10 @@ from hypothesis import strategies as st
 
 from sqdet_cv.detections import Detections
 from tests.helpers import slow_iou
-from tests.train.evaluation_cases import BIRD, CAT, DOG, LABELS, make_found, make_sample, random_photos
+from tests.train.evaluation.evaluation_cases import BIRD, CAT, DOG, LABELS, make_found, make_sample, random_photos
 from train.data.formats.voc import VocSample
-from train.evaluation import evaluate_fully
-from train.matching import Outcome
+from train.evaluation.evaluate import evaluate_fully
+from train.evaluation.matching import Outcome
 
 
 def _devkit_ap(photos: list[tuple[Detections, VocSample]], class_id: int, eleven_point: bool) -> float:

@@ -10,10 +10,10 @@ import cv2
 import numpy as np
 import pytest
 
-from tests.train.evaluation_cases import BIRD, CAT, DOG, LABELS, make_found, make_sample
+from tests.train.evaluation.evaluation_cases import BIRD, CAT, DOG, LABELS, make_found, make_sample
 from train.common.errors import TrainError
-from train.evaluation import evaluate_fully
-from train.report import check_report_path, report_html
+from train.evaluation.evaluate import evaluate_fully
+from train.evaluation.report import check_report_path, report_html
 
 BOX, FAR, OTHER = (0, 0, 40, 40), (100, 100, 150, 150), (100, 0, 140, 30)
 VOID = {"meta", "img"}

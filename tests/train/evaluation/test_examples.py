@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from sqdet_cv.media.annotate import class_color
-from tests.train.evaluation_cases import BIRD, CAT, DOG, LABELS, make_found, make_sample
-from train.matching import PhotoMatch, match_photo
-from train.mistakes import Mistake, missed_objects, wrong_detections
+from tests.train.evaluation.evaluation_cases import BIRD, CAT, DOG, LABELS, make_found, make_sample
+from train.evaluation.examples import Mistake, missed_objects, wrong_detections
+from train.evaluation.matching import PhotoMatch, match_photo
 
 LEFT, RIGHT, PART = (20, 60, 120, 180), (160, 60, 260, 180), (20, 60, 120, 100)
 GREY = 118

@@ -11,12 +11,12 @@ from tqdm import tqdm
 
 from sqdet_cv.detections import Detections
 
+from ..data.formats.voc import VocSample
+from ..data.loader import read_image
+from ..detectors.open_detector import AnyDetector
 from .average_precision import Matches, average_precision
-from .coco_ap import CocoResult, coco_ap
-from .data.formats.voc import VocSample
-from .data.loader import read_image
-from .detectors.open_detector import AnyDetector
-from .error_split import ErrorSplit, confusion_matrix, split_errors
+from .coco import CocoResult, coco_ap
+from .error_analysis import ErrorSplit, confusion_matrix, split_errors
 from .matching import PhotoMatch, match_photo, rank
 
 EVAL_SCORE_THRESHOLD = 0.01  # low enough that the precision-recall curve has its tail

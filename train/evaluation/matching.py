@@ -11,8 +11,8 @@ import numpy as np
 from sqdet_cv.boxes.ops import iou_matrix
 from sqdet_cv.detections import Detections
 
+from ..data.formats.voc import VocSample
 from .average_precision import Matches
-from .data.formats.voc import VocSample
 
 HIT_IOU = 0.5  # VOC's
 NEAR_IOU = 0.1  # below it a box has nothing to do with the object (TIDE, arXiv 2008.08115, section 2.2)

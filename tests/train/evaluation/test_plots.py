@@ -7,9 +7,11 @@ import numpy as np
 import pytest
 from matplotlib.colors import to_rgb
 
-from tests.train.evaluation_cases import CAT, LABELS, make_found, make_sample, random_photos
-from train.calibration import calibration
-from train.curves import (
+from tests.train.evaluation.evaluation_cases import CAT, LABELS, make_found, make_sample, random_photos
+from train.evaluation.calibration import calibration
+from train.evaluation.evaluate import Evaluation, evaluate_fully
+from train.evaluation.matching import Outcome
+from train.evaluation.plots import (
     BLUE,
     OUTCOME_COLOURS,
     plot_calibration,
@@ -19,8 +21,6 @@ from train.curves import (
     plot_precision_recall,
     plot_sizes,
 )
-from train.evaluation import Evaluation, evaluate_fully
-from train.matching import Outcome
 
 BOX, FAR = (0, 0, 40, 40), (100, 100, 150, 150)
 CASES = {
@@ -85,5 +85,5 @@ def test_many_classes_are_shaded_without_numbers(monkeypatch):
     """Twice the counts are the same shades: only numbers tell the two apart."""
     matrix = np.diag([5, 5, 5, 0])
     assert plot_confusion(matrix, LABELS) != plot_confusion(2 * matrix, LABELS)
-    monkeypatch.setattr("train.curves.MOST_NUMBERED", 2)
+    monkeypatch.setattr("train.evaluation.plots.MOST_NUMBERED", 2)
     assert plot_confusion(matrix, LABELS) == plot_confusion(2 * matrix, LABELS)

@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.train.evaluation_cases import BIRD, CAT, DOG, make_found, make_sample, random_photos
-from train.matching import Outcome, match_photo, rank
+from tests.train.evaluation.evaluation_cases import BIRD, CAT, DOG, make_found, make_sample, random_photos
+from train.evaluation.matching import Outcome, match_photo, rank
 
 RIGHT, DUPLICATE, CONFUSION = Outcome.RIGHT, Outcome.DUPLICATE, Outcome.CONFUSION
 LOCALISATION, BACKGROUND, NOT_COUNTED = Outcome.LOCALISATION, Outcome.BACKGROUND, Outcome.NOT_COUNTED

@@ -10,9 +10,9 @@ from tqdm import tqdm
 
 from sqdet_cv.spec.classifier_spec import ClassifierSpec
 
-from .data.image_folder import ClassifyData, ImageFolder
-from .data.loader import ordered_batches
-from .models.squeezenet import SqueezeNet
+from ..data.image_folder import ClassifyData, ImageFolder
+from ..data.loader import ordered_batches
+from ..models.squeezenet import SqueezeNet
 
 
 @dataclass(frozen=True)

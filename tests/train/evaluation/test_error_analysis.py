@@ -4,9 +4,9 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.train.evaluation_cases import BIRD, CAT, DOG, LABELS, make_found, make_sample, random_photos
-from train.error_split import COLUMNS, confusion_matrix, split_errors
-from train.matching import Outcome, match_photo
+from tests.train.evaluation.evaluation_cases import BIRD, CAT, DOG, LABELS, make_found, make_sample, random_photos
+from train.evaluation.error_analysis import COLUMNS, confusion_matrix, split_errors
+from train.evaluation.matching import Outcome, match_photo
 
 BOX, FAR, OTHER = (0, 0, 10, 10), (40, 40, 50, 50), (60, 60, 80, 80)
 # Photo 1: a cat found twice, a dog called a cat, a bird badly boxed. Photo 2: a dog out of nothing, a missed cat, and
