@@ -27,7 +27,7 @@ from .data.sample import VocSample
 from .data.transforms.augment import AugmentConfig
 from .detectors.open_detector import TorchDetector
 from .diagnosis.diagnose import draw_history, draw_weights
-from .diagnosis.watch import MOST_PICTURES, PICTURES, Watch, watched_images
+from .diagnosis.monitor import MOST_PICTURES, PICTURES, Watch, watched_images
 from .engine.config import LoopConfig
 from .engine.optim import WeightAverage, freeze
 from .engine.run_folder import begin_run, refuse_old_run

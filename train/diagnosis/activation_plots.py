@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ..common.plotting import BLUE, RED, make_figure, make_panels, save
+from .activations import BIN_EDGES, BINS
 from .history import History
-from .measure import BIN_EDGES, BINS
-from .watch import DEAD_SHARE
+from .monitor import DEAD_SHARE
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -24,10 +24,10 @@ from ..common.plotting import require_matplotlib
 from ..data.formats.open_dataset import HELP as DATA_HELP
 from ..data.formats.open_dataset import open_dataset
 from .activation_plots import plot_activations, plot_dead_units
+from .activations import measure
 from .confidence import count_confidences, plot_confidence
 from .history import History, load_history
-from .measure import measure
-from .watch import MOST_PICTURES, PICTURES, alarms, watched_images
+from .monitor import MOST_PICTURES, PICTURES, alarms, watched_images
 from .weight_plots import plot_conv1_filters, plot_weights
 
 

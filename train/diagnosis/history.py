@@ -10,7 +10,7 @@ import numpy as np
 from sqdet_cv.util.atomic_files import atomic_path
 
 from ..common.errors import TrainError
-from .measure import BIN_EDGES, Measurement
+from .activations import BIN_EDGES, Measurement
 
 FILE = "activations.npz"
 

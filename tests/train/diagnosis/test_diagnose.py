@@ -14,7 +14,7 @@ from train.checkpoints.classifier import center_crop_spec
 from train.checkpoints.native import save_checkpoint, save_classifier
 from train.diagnosis import diagnose
 from train.diagnosis.history import load_history
-from train.diagnosis.watch import Watch
+from train.diagnosis.monitor import Watch
 from train.models import SqueezeNet, build_net
 
 PICTURES = ["activations.png", "confidence.png", "conv1_filters.png", "dead_units.png", "weights.png"]

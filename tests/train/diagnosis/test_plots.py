@@ -17,8 +17,8 @@ from train.compress.share import share
 from train.data.loader import read_image
 from train.diagnosis import activation_plots, weight_plots
 from train.diagnosis.activation_plots import plot_activations, plot_dead_units
+from train.diagnosis.activations import measure
 from train.diagnosis.history import History
-from train.diagnosis.measure import measure
 from train.diagnosis.weight_plots import TILE, filter_tiles, plot_conv1_filters, plot_weights
 from train.models.fuse import fold
 

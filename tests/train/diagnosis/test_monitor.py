@@ -13,9 +13,9 @@ from tests.train.diagnosis.tiny import images, small_net
 from train.common.errors import TrainError
 from train.data.formats.voc import load_voc
 from train.data.loader import DetectionData
+from train.diagnosis.activations import BINS, Measurement, measure
 from train.diagnosis.history import FILE, History, load_history, save_history
-from train.diagnosis.measure import BINS, Measurement, measure
-from train.diagnosis.watch import Watch, alarms, watched_images
+from train.diagnosis.monitor import Watch, alarms, watched_images
 from train.models.fuse import convolutions
 
 

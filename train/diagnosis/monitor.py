@@ -13,8 +13,8 @@ from sqdet_cv.spec.detector_spec import ModelSpec
 
 from ..data.loader import DetectionData
 from ..data.sample import VocSample
+from .activations import Measurement, measure
 from .history import History, load_history, save_history
-from .measure import Measurement, measure
 
 PICTURES = 32  # a unit that none of so many photos makes fire is of no use; 64 at most
 MOST_PICTURES = 64

@@ -8,8 +8,8 @@ import torch
 
 from train.compress.prune import add_masks, prune
 from train.compress.share import share
+from train.diagnosis.activations import BIN_EDGES, BINS, histogram, measure
 from train.diagnosis.layers import activations, layer_name
-from train.diagnosis.measure import BIN_EDGES, BINS, histogram, measure
 from train.models import NETS, SqueezeNet, build_net
 from train.models.fuse import convolutions, fold
 
