@@ -11,11 +11,13 @@ from .common.errors import TrainError
 from .common.packages import needs_packages
 
 with needs_packages("python -m train"):
-    from . import anchors_command, average_command, classify, evaluate, fit, models_command, show_data, tune
+    from . import anchors_command, average_command, evaluate, models_command, show_data, tune
     from .compress import compress, sensitivity
     from .data import crops
     from .diagnosis import diagnose
     from .teachers import pseudo_labels as label
+    from .trainers import classification as classify
+    from .trainers import detection as fit
 
 COMMANDS = {
     "fit": (fit, "train a detector"),

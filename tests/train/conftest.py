@@ -12,5 +12,5 @@ else:
     torch.set_num_threads(1)  # the nets are tiny, and results then do not depend on the machine's cores
 
     # runs that several files of tests look at, made once
-    from .classify_runs import classify_reference, colour_data  # noqa: F401
-    from .fit_runs import fit_devkit, fit_reference  # noqa: F401
+    from .trainers.classify_runs import classify_reference, colour_data  # noqa: F401
+    from .trainers.fit_runs import fit_devkit, fit_reference  # noqa: F401

@@ -13,8 +13,8 @@ from tests.helpers import write_devkit
 from train.__main__ import main
 from train.common.errors import TrainError
 from train.common.options import from_yaml
-from train.fit import Fit, FitConfig
 from train.losses import LOSSES, PaperLoss
+from train.trainers.detection import Fit, FitConfig
 from train.tune import Trial, find_option, numeric_options, plot_trials, with_value
 
 STEPS = 2  # a trial: six photos in batches of four
@@ -55,7 +55,7 @@ def peak(monkeypatch):
 
         run = Fit.run
         monkeypatch.setattr(Fit, "run", evaluated)
-        monkeypatch.setattr("train.fit.mean_ap", lambda _: height(evaluated.config))
+        monkeypatch.setattr("train.trainers.detection.mean_ap", lambda _: height(evaluated.config))
 
     return set_peak
 

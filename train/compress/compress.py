@@ -23,10 +23,10 @@ from ..data.formats.open_dataset import open_dataset
 from ..data.loader import Batch, DetectionData, epoch_order, make_loader
 from ..engine.optim import freeze
 from ..engine.run_folder import ARGS, begin_run, refuse_old_run
-from ..fit import SETTLE_STEPS, FitConfig, load_samples
 from ..models.fuse import fold, with_norms
 from ..models.squeezedet import SqueezeDet
 from ..teachers.online import ViewTeacher
+from ..trainers.detection import SETTLE_STEPS, FitConfig, load_samples
 from .bits import layer_bits
 from .config import CompressConfig
 from .prune import add_masks, prune, zero_share

@@ -10,8 +10,8 @@ from ..common.device import find_device
 from ..common.errors import TrainError
 from ..common.options import option, require_at_least
 from ..engine.config import AMP
-from ..fit import OWN, PLAIN_EPOCHS, FitConfig
 from ..teachers.online import HELP as VIEW_TEACHER_HELP
+from ..trainers.detection import OWN, PLAIN_EPOCHS, FitConfig
 from .kmeans import STARTS
 from .prune import SCOPES
 

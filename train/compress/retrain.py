@@ -9,8 +9,8 @@ import torch
 from sqdet_cv.spec.detector_spec import ModelSpec
 
 from ..checkpoints.native import load_checkpoint
-from ..fit import Fit, FitConfig, load_samples
 from ..models.squeezedet import SqueezeDet
+from ..trainers.detection import Fit, FitConfig, load_samples
 from .prune import cubic_sparsity, prune, zero_share
 
 

@@ -20,9 +20,9 @@ from train.checkpoints.exported import SUFFIXES
 from train.checkpoints.native import net_from_checkpoint
 from train.common.errors import TrainError
 from train.detectors.open_detector import TorchDetector
-from train.fit import FitConfig
 from train.models import NetConfig, SqueezeDet
 from train.models.fuse import fold
+from train.trainers.detection import FitConfig
 
 
 def test_stored_detections_are_pytorchs():

@@ -18,8 +18,8 @@ from train.checkpoints.native import load_checkpoint
 from train.common.distributed import own_share
 from train.losses import LOSSES
 
-from ..classify_runs import classify_words, load
-from ..fit_runs import PHOTOS, ROOT, assert_same_run, fit_words, run_command
+from ..trainers.classify_runs import classify_words, load
+from ..trainers.fit_runs import PHOTOS, ROOT, assert_same_run, fit_words, run_command
 
 
 @given(st.integers(1, 60), st.integers(1, 5), st.integers(1, 4), st.integers(0, 3))

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 
 from train.common.errors import TrainError
 from train.common.options import add_options, from_dict, from_options, from_yaml, option, to_yaml
-from train.fit import FitConfig
 from train.losses import LOSSES
+from train.trainers.detection import FitConfig
 
 
 @dataclass(frozen=True)

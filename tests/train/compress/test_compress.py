@@ -18,8 +18,8 @@ from train.__main__ import main
 from train.checkpoints.native import load_checkpoint, net_from_checkpoint, save_checkpoint
 from train.compress.config import CompressConfig
 from train.data.transforms.augment import AugmentConfig
-from train.fit import Fit, FitConfig
 from train.models.fuse import convolutions
+from train.trainers.detection import Fit, FitConfig
 
 from .tiny_run import STEPS, run, words
 
@@ -167,7 +167,7 @@ def test_a_crash_before_a_file_loses_nothing(
         save_checkpoint(path, *_)
 
     with monkeypatch.context() as patch:
-        for module in ("train.compress.compress", "train.fit"):
+        for module in ("train.compress.compress", "train.trainers.detection"):
             patch.setattr(f"{module}.save_checkpoint", crash)
         with pytest.raises(Crash):
             main(words(checkpoint, devkit, tmp_path / "run"))

@@ -17,10 +17,10 @@ from train.common.errors import TrainError
 from train.compress.prune import zero_share
 from train.compress.refit import input_moments, refit
 from train.compress.structured import choose, filter_costs, filters, fire_widths, loss_changes, multiply_adds, narrow
-from train.fit import Fit
 from train.losses import Loss
 from train.models import NetConfig, SqueezeDet
 from train.models.fuse import convolutions, fold
+from train.trainers.detection import Fit
 
 from .tiny import make_net, pictures
 from .tiny_run import OPTIONS, run, words

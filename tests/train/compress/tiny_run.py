@@ -12,8 +12,8 @@ from sqdet_cv.spec.detector_spec import VOC_LABELS, ModelSpec
 from tests.helpers import write_devkit
 from train.__main__ import main
 from train.checkpoints.native import save_checkpoint
-from train.fit import FitConfig
 from train.models import SqueezeDet
+from train.trainers.detection import FitConfig
 
 from .tiny import CONFIG
 

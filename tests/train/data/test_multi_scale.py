@@ -9,9 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from train.data.multi_scale import STEPS, size_of_step, sizes_around
-from train.fit import Fit
+from train.trainers.detection import Fit
 
-from ..fit_runs import assert_same_run, fit_words, interrupted, run_command
+from ..trainers.fit_runs import assert_same_run, fit_words, interrupted, run_command
 
 
 @given(st.integers(32, 640), st.floats(0, 0.99))

@@ -16,11 +16,11 @@ from train.common.options import from_yaml
 from train.data.formats.open_dataset import open_dataset
 from train.data.loader import Batch, DetectionData, make_loader
 from train.engine.curves import plot_history
-from train.fit import Fit, FitConfig
 from train.losses import OursConfig, OursLoss
 from train.models.squeezedet import NETS, NetConfig, SqueezeDet
+from train.trainers.detection import Fit, FitConfig
 
-from ..fit_runs import BATCH, PHOTOS, assert_same_run, fit_words, interrupted, run_command
+from ..trainers.fit_runs import BATCH, PHOTOS, assert_same_run, fit_words, interrupted, run_command
 
 
 def rows(out: Path) -> list[dict]:

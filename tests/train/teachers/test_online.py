@@ -15,13 +15,13 @@ from train.data.formats.voc import load_voc
 from train.data.loader import Batch, DetectionData, epoch_order, make_loader
 from train.data.transforms.augment import AugmentConfig
 from train.data.transforms.geometry import View
-from train.fit import FitConfig
 from train.losses import OursConfig
 from train.teachers.online import ViewTeacher
 from train.teachers.soft_labels import class_shares
+from train.trainers.detection import FitConfig
 
 from ..detectors.tiny_darknet import make_darknet, needs_importer
-from ..fit_runs import fit_words, run_command
+from ..trainers.fit_runs import fit_words, run_command
 
 LABELS = ("cat", "dog")
 BIRD = VOC_LABELS.index("bird")

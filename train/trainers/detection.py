@@ -12,32 +12,32 @@ from torch import nn
 
 from sqdet_cv.spec.detector_spec import ModelSpec
 
-from .checkpoints.initialize import initialise
-from .checkpoints.native import load_checkpoint, net_from_checkpoint, save_checkpoint
-from .common import distributed
-from .common.errors import TrainError
-from .common.labels import HELP as LABELS_HELP
-from .common.labels import parse_labels
-from .common.options import add_options, from_dict, from_options, from_yaml, option, require_at_least
-from .data.anchors import find_anchors
-from .data.formats.open_dataset import open_dataset
-from .data.loader import Batch, DetectionData, epoch_order, make_loader
-from .data.multi_scale import SizedData, size_of_step, sizes_around
-from .data.sample import VocSample
-from .data.transforms.augment import AugmentConfig
-from .detectors.open_detector import TorchDetector
-from .diagnosis.diagnose import draw_history, draw_weights
-from .diagnosis.monitor import MOST_PICTURES, PICTURES, Watch, watched_images
-from .engine.config import LoopConfig
-from .engine.optim import WeightAverage, freeze
-from .engine.run_folder import begin_run, refuse_old_run
-from .engine.trainer import TrainingRun
-from .evaluation.evaluate import EVAL_SCORE_THRESHOLD, evaluate, mean_ap
-from .losses import LOSSES, GsocConfig, Loss, OursConfig, PaperConfig
-from .models.batchnorm import settle_norms
-from .models.squeezedet import NETS, NetConfig, SqueezeDet
-from .teachers.online import HELP as VIEW_TEACHER_HELP
-from .teachers.online import ViewTeacher
+from ..checkpoints.initialize import initialise
+from ..checkpoints.native import load_checkpoint, net_from_checkpoint, save_checkpoint
+from ..common import distributed
+from ..common.errors import TrainError
+from ..common.labels import HELP as LABELS_HELP
+from ..common.labels import parse_labels
+from ..common.options import add_options, from_dict, from_options, from_yaml, option, require_at_least
+from ..data.anchors import find_anchors
+from ..data.formats.open_dataset import open_dataset
+from ..data.loader import Batch, DetectionData, epoch_order, make_loader
+from ..data.multi_scale import SizedData, size_of_step, sizes_around
+from ..data.sample import VocSample
+from ..data.transforms.augment import AugmentConfig
+from ..detectors.open_detector import TorchDetector
+from ..diagnosis.diagnose import draw_history, draw_weights
+from ..diagnosis.monitor import MOST_PICTURES, PICTURES, Watch, watched_images
+from ..engine.config import LoopConfig
+from ..engine.optim import WeightAverage, freeze
+from ..engine.run_folder import begin_run, refuse_old_run
+from ..engine.trainer import TrainingRun
+from ..evaluation.evaluate import EVAL_SCORE_THRESHOLD, evaluate, mean_ap
+from ..losses import LOSSES, GsocConfig, Loss, OursConfig, PaperConfig
+from ..models.batchnorm import settle_norms
+from ..models.squeezedet import NETS, NetConfig, SqueezeDet
+from ..teachers.online import HELP as VIEW_TEACHER_HELP
+from ..teachers.online import ViewTeacher
 
 SETTLE_STEPS = 16  # batches that the moments of BatchNorm are taken from, when --init has none
 AS_INIT = "init"  # a --net

@@ -12,7 +12,7 @@ import torch
 from tests.helpers import write_devkit
 from train.__main__ import main
 from train.checkpoints.native import load_checkpoint
-from train.fit import Fit
+from train.trainers.detection import Fit
 
 ROOT = Path(__file__).parents[2]
 PHOTOS, BATCH = 10, 4  # three steps an epoch

@@ -13,8 +13,8 @@ from train.checkpoints.native import load_checkpoint, net_from_checkpoint
 from train.common.errors import TrainError
 from train.common.options import from_yaml
 from train.data.transforms.augment import AugmentConfig
-from train.fit import Fit, FitConfig, parse_sizes
 from train.losses import LOSSES
+from train.trainers.detection import Fit, FitConfig, parse_sizes
 
 from .fit_runs import BATCH, fit_words, run_command
 

@@ -13,20 +13,20 @@ from torch.nn.functional import cross_entropy
 
 from sqdet_cv.spec.classifier_spec import ClassifierSpec
 
-from .checkpoints.classifier import center_crop_spec
-from .checkpoints.initialize import initialise
-from .checkpoints.native import CLASSIFIER_FORMAT, classifier_from_checkpoint, load_checkpoint, save_classifier
-from .common import distributed
-from .common.device import find_device
-from .common.errors import TrainError
-from .common.options import add_options, from_dict, from_options, from_yaml, option, require_at_least
-from .data.image_folder import ClassifyData, CropConfig, ImageFolder, picture_order, read_image_folder
-from .data.loader import ordered_batches
-from .engine.config import LoopConfig
-from .engine.run_folder import begin_run, refuse_old_run
-from .engine.trainer import TrainingRun
-from .evaluation.classification import measure
-from .models.squeezenet import LAYOUTS, SqueezeNet, draw_weights
+from ..checkpoints.classifier import center_crop_spec
+from ..checkpoints.initialize import initialise
+from ..checkpoints.native import CLASSIFIER_FORMAT, classifier_from_checkpoint, load_checkpoint, save_classifier
+from ..common import distributed
+from ..common.device import find_device
+from ..common.errors import TrainError
+from ..common.options import add_options, from_dict, from_options, from_yaml, option, require_at_least
+from ..data.image_folder import ClassifyData, CropConfig, ImageFolder, picture_order, read_image_folder
+from ..data.loader import ordered_batches
+from ..engine.config import LoopConfig
+from ..engine.run_folder import begin_run, refuse_old_run
+from ..engine.trainer import TrainingRun
+from ..evaluation.classification import measure
+from ..models.squeezenet import LAYOUTS, SqueezeNet, draw_weights
 
 SMALLEST = 32  # pixels; conv1 and three pools leave one cell
 

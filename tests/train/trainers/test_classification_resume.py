@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.colour_folder import write_colour_folder
-from train.classify import Classify
+from train.trainers.classification import Classify
 
 from .classify_runs import ROOT, assert_same_run, classify_words, load, run_command
 

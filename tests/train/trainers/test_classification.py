@@ -14,13 +14,13 @@ from sqdet_cv.spec.classifier_spec import ClassifierSpec
 from tests.colour_folder import write_colour_folder
 from train.checkpoints.initialize import initialise
 from train.checkpoints.native import classifier_from_checkpoint
-from train.classify import Classify, ClassifyConfig
 from train.common.options import from_yaml
 from train.data.image_folder import read_image_folder
 from train.data.loader import read_image
 from train.engine.schedules import SOLVERS
 from train.models.squeezedet import NETS, SqueezeDet
 from train.models.squeezenet import SqueezeNet, draw_weights
+from train.trainers.classification import Classify, ClassifyConfig
 
 from .classify_runs import BATCH, LABELS, classify_words, load, run_command
 

@@ -12,12 +12,12 @@ from pathlib import Path
 import pytest
 import torch
 
-from train import fit
 from train.__main__ import main
 from train.checkpoints.native import load_checkpoint
 from train.engine import run_folder
-from train.fit import Fit
 from train.losses import LOSSES
+from train.trainers import detection as fit
+from train.trainers.detection import Fit
 
 from .fit_runs import ROOT, assert_same_run, fit_words, interrupted, run_command
 
