@@ -25,11 +25,11 @@ from export.packed import pack
 from sqdet_cv.spec.detector_spec import ModelSpec
 from sqdet_cv.util.atomic_files import atomic_path, write_text_atomically
 from train.checkpoints.native import net_from_checkpoint
-from train.compress.compress import Compress
 from train.compress.config import MAX_BITS, CompressConfig
+from train.compress.pipeline import Compress
 from train.compress.prune import zero_share
 from train.compress.sensitivity import numbers, read_scan
-from train.compress.share import share, share_counts
+from train.compress.weight_sharing import share, share_counts
 from train.data.formats.open_dataset import open_dataset
 from train.detectors.open_detector import TorchDetector
 from train.evaluation.evaluate import EVAL_SCORE_THRESHOLD, evaluate, mean_ap

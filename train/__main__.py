@@ -12,7 +12,8 @@ from .common.packages import needs_packages
 
 with needs_packages("python -m train"):
     from . import anchors_command, average_command, evaluate, models_command, show_data, tune
-    from .compress import compress, sensitivity
+    from .compress import pipeline as compress
+    from .compress import sensitivity
     from .data import crops
     from .diagnosis import diagnose
     from .teachers import pseudo_labels as label

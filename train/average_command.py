@@ -13,7 +13,7 @@ from pathlib import Path
 
 from .checkpoints.native import net_from_checkpoint
 from .common.errors import TrainError
-from .compress.compress import save_plain, trained_config
+from .compress.pipeline import save_plain, trained_config
 from .models.fuse import fold
 from .models.squeezedet import SqueezeDet
 

@@ -32,7 +32,7 @@ from ..models.squeezedet import SqueezeDet
 from .config import MAX_BITS
 from .prune import add_masks, prune
 from .sensitivity_plot import plot_scan
-from .share import share
+from .weight_sharing import share
 
 
 class Scan:

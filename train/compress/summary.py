@@ -5,7 +5,7 @@ from __future__ import annotations
 from torch import nn
 
 from ..models.fuse import convolutions
-from .share import formula_ratio
+from .weight_sharing import formula_ratio
 
 
 def table(net: nn.Module) -> str:

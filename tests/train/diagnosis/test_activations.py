@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from train.compress.prune import add_masks, prune
-from train.compress.share import share
+from train.compress.weight_sharing import share
 from train.diagnosis.activations import BIN_EDGES, BINS, histogram, measure
 from train.diagnosis.layers import activations, layer_name
 from train.models import NETS, SqueezeNet, build_net

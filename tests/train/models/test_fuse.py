@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 from train.compress.prune import add_masks, prune
-from train.compress.share import share
+from train.compress.weight_sharing import share
 from train.models.fuse import convolutions, fold, folded_weights, with_norms
 
 from ..compress.tiny import make_net, pictures

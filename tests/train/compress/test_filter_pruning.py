@@ -14,9 +14,17 @@ from export.__main__ import main as export
 from tests.helpers import write_devkit
 from train.checkpoints.native import load_checkpoint, net_from_checkpoint
 from train.common.errors import TrainError
+from train.compress.filter_pruning import (
+    choose,
+    filter_costs,
+    filters,
+    fire_widths,
+    loss_changes,
+    multiply_adds,
+    narrow,
+)
 from train.compress.prune import zero_share
-from train.compress.refit import input_moments, refit
-from train.compress.structured import choose, filter_costs, filters, fire_widths, loss_changes, multiply_adds, narrow
+from train.compress.reconstruct import input_moments, refit
 from train.losses import Loss
 from train.models import NetConfig, SqueezeDet
 from train.models.fuse import convolutions, fold

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from train.common.errors import TrainError
-from train.compress.bits import bits_by_budget, bits_by_scan
-from train.compress.share import cluster_indices
+from train.compress.bit_allocation import bits_by_budget, bits_by_scan
+from train.compress.weight_sharing import cluster_indices
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from train.compress.prune import add_masks, prune
-from train.compress.share import Shared, cluster_indices, formula_ratio, share, share_counts
+from train.compress.weight_sharing import Shared, cluster_indices, formula_ratio, share, share_counts
 from train.engine.optim import WeightAverage, make_optimizer
 from train.models import SqueezeDet
 from train.models.fuse import convolutions, fold

@@ -27,14 +27,14 @@ from ..models.fuse import fold, with_norms
 from ..models.squeezedet import SqueezeDet
 from ..teachers.online import ViewTeacher
 from ..trainers.detection import SETTLE_STEPS, FitConfig, load_samples
-from .bits import layer_bits
+from .bit_allocation import layer_bits
 from .config import CompressConfig
+from .filter_pruning import check_share, choose, filter_costs, filters, fire_widths, loss_changes, multiply_adds, narrow
+from .finetune import GradualPruning, Retrain
 from .prune import add_masks, prune, zero_share
-from .refit import input_moments, refit
-from .retrain import GradualPruning, Retrain
-from .share import share, share_counts
-from .structured import check_share, choose, filter_costs, filters, fire_widths, loss_changes, multiply_adds, narrow
+from .reconstruct import input_moments, refit
 from .summary import table
+from .weight_sharing import share, share_counts
 
 SLICE_PHOTOS = 128  # that say which filters matter
 

@@ -10,7 +10,7 @@ from torch.nn.functional import pad, unfold
 
 from ..models.fuse import convolutions
 from ..models.squeezedet import SqueezeDet
-from .structured import all_kept
+from .filter_pruning import all_kept
 
 RIDGE = 1e-4  # pull towards the old weights, as a share of the mean square of the inputs: decides where photos do not
 

@@ -11,7 +11,7 @@ from torch import nn
 from ..common.errors import TrainError
 from ..models.fuse import convolutions
 from .config import CompressConfig
-from .share import cluster_indices
+from .weight_sharing import cluster_indices
 
 
 def layer_bits(net: nn.Module, config: CompressConfig) -> dict[str, int]:
