@@ -11,7 +11,7 @@ from .common.errors import TrainError
 from .common.packages import needs_packages
 
 with needs_packages("python -m train"):
-    from . import anchors_command, average_command, evaluate, models_command, show_data, tune
+    from . import anchors_command, average_command, evaluate, models_command, show_data
     from .compress import pipeline as compress
     from .compress import sensitivity
     from .data import crops
@@ -19,6 +19,7 @@ with needs_packages("python -m train"):
     from .teachers import pseudo_labels as label
     from .trainers import classification as classify
     from .trainers import detection as fit
+    from .tuning import search as tune
 
 COMMANDS = {
     "fit": (fit, "train a detector"),

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from train.halving import Scale, best_value, bracket, find_peak
+from train.tuning.bisection import Scale, best_value, bracket, find_peak
 
 LOG, LINEAR = Scale(), Scale(linear=True)
 ROUNDING = 2e-3  # two ends of an interval, each to four digits, in natural logarithms or as a share

@@ -19,13 +19,13 @@ from pathlib import Path
 
 from sqdet_cv.util.atomic_files import write_text_atomically
 
-from .common.errors import NotFiniteError, TrainError
-from .common.options import add_options, from_options, from_yaml, option, require_at_least
-from .common.plotting import require_matplotlib
-from .halving import Scale, best_value, bracket, find_peak
-from .losses import LOSSES
-from .trainers.detection import Fit, FitConfig
-from .tune_plot import plot_trials
+from ..common.errors import NotFiniteError, TrainError
+from ..common.options import add_options, from_options, from_yaml, option, require_at_least
+from ..common.plotting import require_matplotlib
+from ..losses import LOSSES
+from ..trainers.detection import Fit, FitConfig
+from .bisection import Scale, best_value, bracket, find_peak
+from .plot import plot_trials
 
 # As in the formula that the paper and the 2017 project's blog give; the names of the fields that every loss has.
 WEIGHTS = {"lambda_bbox": "box", "lambda_conf_pos": "confidence_positive", "lambda_conf_neg": "confidence_negative"}

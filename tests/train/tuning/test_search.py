@@ -15,7 +15,7 @@ from train.common.errors import TrainError
 from train.common.options import from_yaml
 from train.losses import LOSSES, PaperLoss
 from train.trainers.detection import Fit, FitConfig
-from train.tune import Trial, find_option, numeric_options, plot_trials, with_value
+from train.tuning.search import Trial, find_option, numeric_options, plot_trials, with_value
 
 STEPS = 2  # a trial: six photos in batches of four
 

@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from .common.plotting import BLUE, GREY, RED, make_figure, save
-from .halving import best_value, bracket
+from ..common.plotting import BLUE, GREY, RED, make_figure, save
+from .bisection import best_value, bracket
 
 if TYPE_CHECKING:
-    from .tune import Trial
+    from .search import Trial
 
 GREEN = "#2f855a"
 
