@@ -11,11 +11,13 @@ from .common.errors import TrainError
 from .common.packages import needs_packages
 
 with needs_packages("python -m train"):
-    from . import anchors_command, average_command, evaluate, models_command, show_data
+    from .commands import anchors as anchors_command
+    from .commands import average as average_command
+    from .commands import diagnose, evaluate, show_data
+    from .commands import models as models_command
     from .compress import pipeline as compress
     from .compress import sensitivity
     from .data import crops
-    from .diagnosis import diagnose
     from .teachers import pseudo_labels as label
     from .trainers import classification as classify
     from .trainers import detection as fit

@@ -14,6 +14,7 @@ from sqdet_cv.spec.detector_spec import ModelSpec
 
 from ..checkpoints.initialize import initialise
 from ..checkpoints.native import load_checkpoint, net_from_checkpoint, save_checkpoint
+from ..commands.diagnose import draw_history, draw_weights
 from ..common import distributed
 from ..common.errors import TrainError
 from ..common.labels import HELP as LABELS_HELP
@@ -26,7 +27,6 @@ from ..data.multi_scale import SizedData, size_of_step, sizes_around
 from ..data.sample import VocSample
 from ..data.transforms.augment import AugmentConfig
 from ..detectors.open_detector import TorchDetector
-from ..diagnosis.diagnose import draw_history, draw_weights
 from ..diagnosis.monitor import MOST_PICTURES, PICTURES, Watch, watched_images
 from ..engine.config import LoopConfig
 from ..engine.optim import WeightAverage, freeze

@@ -23,12 +23,12 @@ from ..common.options import require_at_least
 from ..common.plotting import require_matplotlib
 from ..data.formats.open_dataset import HELP as DATA_HELP
 from ..data.formats.open_dataset import open_dataset
-from .activation_plots import plot_activations, plot_dead_units
-from .activations import measure
-from .confidence import count_confidences, plot_confidence
-from .history import History, load_history
-from .monitor import MOST_PICTURES, PICTURES, alarms, watched_images
-from .weight_plots import plot_conv1_filters, plot_weights
+from ..diagnosis.activation_plots import plot_activations, plot_dead_units
+from ..diagnosis.activations import measure
+from ..diagnosis.confidence import count_confidences, plot_confidence
+from ..diagnosis.history import History, load_history
+from ..diagnosis.monitor import MOST_PICTURES, PICTURES, alarms, watched_images
+from ..diagnosis.weight_plots import plot_conv1_filters, plot_weights
 
 
 def draw_history(folder: str | Path, history: History) -> list[Path]:

@@ -8,8 +8,8 @@ from collections.abc import Callable
 import torch
 from torch import nn
 
-from .common.errors import TrainError
-from .models import NETS, SqueezeNet, build_net
+from ..common.errors import TrainError
+from ..models import NETS, SqueezeNet, build_net
 
 CLASSIFIERS: dict[str, tuple[Callable[[], nn.Module], str]] = {
     f"squeezenet-{version}": (lambda version=version: SqueezeNet(version), f"SqueezeNet v{version}, arXiv 1602.07360")

@@ -10,7 +10,7 @@ import pytest
 from sqdet_cv.spec.detector_spec import VOC_LABELS
 from tests.helpers import write_devkit
 from train.__main__ import main
-from train.anchors_command import parse_counts
+from train.commands.anchors import parse_counts
 from train.common.errors import TrainError
 from train.data.anchors import cluster_shapes, network_shapes, shape_iou
 from train.data.formats.voc import load_voc

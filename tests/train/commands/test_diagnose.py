@@ -12,7 +12,7 @@ from tests.train.diagnosis.tiny import FIRES, images, small_net
 from train.__main__ import main
 from train.checkpoints.classifier import center_crop_spec
 from train.checkpoints.native import save_checkpoint, save_classifier
-from train.diagnosis import diagnose
+from train.commands import diagnose
 from train.diagnosis.history import load_history
 from train.diagnosis.monitor import Watch
 from train.models import SqueezeNet, build_net

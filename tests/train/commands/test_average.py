@@ -12,7 +12,7 @@ from train.__main__ import main
 from train.checkpoints.native import net_from_checkpoint, save_checkpoint
 from train.trainers.detection import FitConfig
 
-from .compress.tiny import make_net, pictures
+from ..compress.tiny import make_net, pictures
 
 SPEC = ModelSpec(tuple("abcde"), (64, 64), (3, 3), ((20, 20), (40, 30)))
 

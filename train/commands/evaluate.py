@@ -12,16 +12,16 @@ import numpy as np
 
 from sqdet_cv.util.atomic_files import write_bytes_atomically, write_text_atomically
 
-from .common.errors import TrainError
-from .common.labels import HELP, parse_labels
-from .common.plotting import require_matplotlib
-from .data.formats.open_dataset import HELP as DATA_HELP
-from .data.formats.open_dataset import open_dataset
-from .detectors.open_detector import MIRROR_HELP, MODEL_HELP, file_names, open_together
-from .evaluation.calibration import calibration
-from .evaluation.coco import SIZES, check_pycocotools
-from .evaluation.error_analysis import COLUMNS
-from .evaluation.evaluate import (
+from ..common.errors import TrainError
+from ..common.labels import HELP, parse_labels
+from ..common.plotting import require_matplotlib
+from ..data.formats.open_dataset import HELP as DATA_HELP
+from ..data.formats.open_dataset import open_dataset
+from ..detectors.open_detector import MIRROR_HELP, MODEL_HELP, file_names, open_together
+from ..evaluation.calibration import calibration
+from ..evaluation.coco import SIZES, check_pycocotools
+from ..evaluation.error_analysis import COLUMNS
+from ..evaluation.evaluate import (
     EVAL_SCORE_THRESHOLD,
     ClassResult,
     Evaluation,
@@ -30,8 +30,8 @@ from .evaluation.evaluate import (
     mean_ap,
     points,
 )
-from .evaluation.plots import plot_calibration
-from .evaluation.report import check_report_path, report_html
+from ..evaluation.plots import plot_calibration
+from ..evaluation.report import check_report_path, report_html
 
 
 def table(results: Sequence[ClassResult], groups: dict[str, list[str]]) -> str:

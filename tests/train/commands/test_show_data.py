@@ -9,8 +9,8 @@ import pytest
 from sqdet_cv.media.annotate import class_color
 from tests.helpers import write_devkit
 from train.__main__ import main
+from train.commands.show_data import GAP, GREY_BGR, draw_view, sheet
 from train.data.transforms.geometry import View
-from train.show_data import GAP, GREY_BGR, draw_view, sheet
 
 
 def test_a_sheet_holds_its_pictures_in_rows():

@@ -18,15 +18,15 @@ from sqdet_cv.media.annotate import draw
 from sqdet_cv.spec.detector_spec import ModelSpec
 from sqdet_cv.util.atomic_files import atomic_path
 
-from .common.errors import TrainError
-from .common.labels import HELP as LABELS_HELP
-from .common.labels import parse_labels
-from .common.options import add_options, from_options, require_at_least
-from .data.formats.open_dataset import HELP as DATA_HELP
-from .data.formats.open_dataset import open_dataset
-from .data.loader import DetectionData
-from .data.transforms.augment import AugmentConfig
-from .data.transforms.geometry import View
+from ..common.errors import TrainError
+from ..common.labels import HELP as LABELS_HELP
+from ..common.labels import parse_labels
+from ..common.options import add_options, from_options, require_at_least
+from ..data.formats.open_dataset import HELP as DATA_HELP
+from ..data.formats.open_dataset import open_dataset
+from ..data.loader import DetectionData
+from ..data.transforms.augment import AugmentConfig
+from ..data.transforms.geometry import View
 
 GREY_BGR = (160, 160, 160)
 GAP = 4  # pixels between the samples of a sheet

@@ -12,8 +12,8 @@ import pytest
 from sqdet_cv import Detections
 from tests.helpers import COLOURS_BGR, Thing, write_list, write_photo
 from train.__main__ import main
+from train.commands.evaluate import overview, table
 from train.data.formats.voc import VocSample, load_voc
-from train.evaluate import overview, table
 from train.evaluation.evaluate import ClassResult, evaluate, evaluate_fully, mean_ap
 
 LABELS = ("bird", "cat", "dog")
@@ -125,7 +125,7 @@ def test_the_command_prints_and_writes(devkit: Path, monkeypatch, capsys):
 
         return detector
 
-    monkeypatch.setattr("train.evaluate.open_together", open_perfect)
+    monkeypatch.setattr("train.commands.evaluate.open_together", open_perfect)
     page = devkit / "out" / "m.html"
     path = devkit / "out" / "m.json"
     words = ["eval", "x/m.pt,n.cfg", "--mirror", "--data", str(devkit), "--nms", "0.5", "--group", "birds=bird"]

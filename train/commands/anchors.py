@@ -8,14 +8,14 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
-from .common.errors import TrainError
-from .common.labels import HELP as LABELS_HELP
-from .common.labels import parse_labels
-from .common.options import require_at_least
-from .data.anchors import METRICS, best_iou, cluster_shapes, network_shapes
-from .data.anchors_plot import check_plot_path, plot_clusters
-from .data.formats.open_dataset import HELP as DATA_HELP
-from .data.formats.open_dataset import open_dataset
+from ..common.errors import TrainError
+from ..common.labels import HELP as LABELS_HELP
+from ..common.labels import parse_labels
+from ..common.options import require_at_least
+from ..data.anchors import METRICS, best_iou, cluster_shapes, network_shapes
+from ..data.anchors_plot import check_plot_path, plot_clusters
+from ..data.formats.open_dataset import HELP as DATA_HELP
+from ..data.formats.open_dataset import open_dataset
 
 
 def parse_counts(text: str) -> range:

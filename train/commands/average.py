@@ -11,11 +11,11 @@ import argparse
 from dataclasses import replace
 from pathlib import Path
 
-from .checkpoints.native import net_from_checkpoint
-from .common.errors import TrainError
-from .compress.pipeline import save_plain, trained_config
-from .models.fuse import fold
-from .models.squeezedet import SqueezeDet
+from ..checkpoints.native import net_from_checkpoint
+from ..common.errors import TrainError
+from ..compress.pipeline import save_plain, trained_config
+from ..models.fuse import fold
+from ..models.squeezedet import SqueezeDet
 
 
 def average(nets: list[SqueezeDet]) -> SqueezeDet:

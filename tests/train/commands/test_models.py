@@ -5,8 +5,8 @@ import torch
 from torch import nn
 
 from train.__main__ import main
+from train.commands.models import count_macs
 from train.models import NETS, SqueezeNet, build_net
-from train.models_command import count_macs
 
 
 def _fire_macs(cells: int, channels: int, squeeze: int, one: int, three: int) -> int:
