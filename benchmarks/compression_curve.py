@@ -19,7 +19,7 @@ import json
 from pathlib import Path
 
 from benchmarks.errors import one_line_errors
-from export.graph import trace
+from export.graph.trace import trace
 from export.onnx_model import INPUT, detector_model
 from export.packed import pack
 from sqdet_cv.spec.detector_spec import ModelSpec

@@ -70,7 +70,7 @@ def synthetic_model() -> bytes:
     """The paper's SqueezeDet with random weights, each layer pruned and rounded to clusters of its own."""
     import torch  # needed here alone
 
-    from export.graph import trace
+    from export.graph.trace import trace
     from export.onnx_model import INPUT, detector_model
     from sqdet_cv import ModelSpec
     from train.models import build_net

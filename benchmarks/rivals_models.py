@@ -101,7 +101,7 @@ def _export(checkpoint: Path, out: Path) -> Path:
     # imported here: timing must run where there is neither torch nor onnx
     import onnx
 
-    from export.graph import trace
+    from export.graph.trace import trace
     from export.onnx_model import INPUT, detector_model
     from train.checkpoints.native import net_from_checkpoint
 

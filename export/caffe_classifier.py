@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from google.protobuf.message import Message
 
 from .caffe_model import CaffeBuilder
-from .graph import Layer
+from .graph.trace import Layer
 
 OUTPUT = "predictions"
 

@@ -16,7 +16,7 @@ from .caffe_model import INPUT, Suppression, detector_net, require_infer_bbox
 from .caffe_proto import to_text
 from .check import EXACT, HALF
 from .errors import ExportError
-from .graph import trace
+from .graph.trace import trace
 from .options import add_common_arguments, cropped, load, output_path
 
 

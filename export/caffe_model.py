@@ -18,7 +18,7 @@ from sqdet_cv.spec.detector_spec import ModelSpec
 
 from .caffe_proto import NetParameter, add_blob
 from .errors import ExportError
-from .graph import Layer
+from .graph.trace import Layer
 
 INPUT = "data"
 CONVDET = "conv11"  # the 2017 name

@@ -16,9 +16,9 @@ from sqdet_cv.media.sources import find_sources, read_picture
 from sqdet_cv.spec.detector_spec import ModelSpec
 
 from .errors import ExportError
-from .graph import Layer
+from .graph.run import run_layers
+from .graph.trace import Layer
 from .onnx_model import INPUT
-from .run_layers import run_layers
 
 
 @dataclass(frozen=True)

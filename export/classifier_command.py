@@ -25,7 +25,7 @@ from .caffe_proto import to_text
 from .check import check_classifier
 from .class_names import read_class_names
 from .errors import ExportError
-from .graph import trace
+from .graph.trace import trace
 from .onnx_model import PROBABILITIES, classifier_model
 from .options import size_wh
 

@@ -26,7 +26,7 @@ import numpy as np
 
 from .calibrate import Range
 from .errors import ExportError
-from .graph import Layer
+from .graph.trace import Layer
 from .onnx_model import INPUT, GraphBuilder
 
 ACTIVATIONS = ("relu", "leaky_relu")

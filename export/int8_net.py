@@ -9,10 +9,10 @@ import numpy as np
 from torch import Tensor
 
 from .check import GridNet
-from .graph import Layer
+from .graph.run import run_layers
+from .graph.trace import Layer
 from .int8 import QuantisedConv, Quantiser
 from .onnx_model import INPUT
-from .run_layers import run_layers
 
 
 class Int8Net:

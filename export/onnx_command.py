@@ -11,7 +11,7 @@ from sqdet_cv.util.atomic_files import atomic_path
 from .calibrate import calibration_pictures, collect_ranges
 from .check import EXACT, HALF, check_detector
 from .errors import ExportError
-from .graph import trace
+from .graph.trace import trace
 from .int8 import Int8Builder, choose_quantisers
 from .int8_check import check_int8
 from .int8_net import Int8Net

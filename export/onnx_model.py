@@ -17,7 +17,7 @@ from sqdet_cv.spec.classifier_spec import ClassifierSpec
 from sqdet_cv.spec.detector_spec import ModelSpec
 
 from .errors import ExportError
-from .graph import Layer
+from .graph.trace import Layer
 
 OPSET = 12
 IR_VERSION = 8  # newer ones are refused by older importers

@@ -11,7 +11,7 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from export.graph import trace
+from export.graph.trace import trace
 from export.onnx_model import INPUT, classifier_model, detector_model
 from sqdet_cv.spec.classifier_spec import ClassifierSpec
 from sqdet_cv.spec.detector_spec import ModelSpec

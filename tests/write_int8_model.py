@@ -14,7 +14,7 @@ import torch
 from torch import nn
 
 from export.calibrate import collect_ranges
-from export.graph import trace
+from export.graph.trace import trace
 from export.int8 import Int8Builder, choose_quantisers
 from export.int8_net import Int8Net
 from export.onnx_model import INPUT, build_detector

@@ -13,7 +13,7 @@ from export.__main__ import main
 from export.caffe_model import INPUT, Suppression, detector_net, infer_bbox_scale_and_shift
 from export.caffe_proto import from_text, to_text
 from export.errors import ExportError
-from export.graph import trace
+from export.graph.trace import trace
 from sqdet_cv import Detector, InferBbox, ModelSpec
 from sqdet_cv.boxes.ops import decode_deltas
 from sqdet_cv.compat.infer_bbox import VOC_2017_SPEC

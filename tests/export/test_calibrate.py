@@ -10,7 +10,7 @@ import torch
 from export.calibrate import Range, calibration_pictures, collect_ranges, input_range
 from export.check import sample_pictures
 from export.errors import ExportError
-from export.graph import trace
+from export.graph.trace import trace
 from export.onnx_model import INPUT
 from sqdet_cv.dnn.preprocess import images_to_blob
 from sqdet_cv.errors import SourceError

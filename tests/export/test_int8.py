@@ -11,7 +11,7 @@ from export.__main__ import main
 from export.calibrate import Range, collect_ranges
 from export.check import sample_pictures
 from export.errors import ExportError
-from export.graph import Layer, trace
+from export.graph.trace import Layer, trace
 from export.int8 import Int8Builder, QuantisedConv, Quantiser, choose_quantisers, stored
 from export.onnx_model import HEADS, INPUT, build_detector
 from sqdet_cv import Detector, ModelSpec

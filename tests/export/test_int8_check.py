@@ -9,7 +9,7 @@ import pytest
 
 from export.calibrate import collect_ranges
 from export.errors import ExportError
-from export.graph import trace
+from export.graph.trace import trace
 from export.int8 import Int8Builder, choose_quantisers
 from export.int8_check import check_int8
 from export.int8_net import Int8Net

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from export.calibrate import collect_ranges, input_range
 from export.check import sample_pictures
-from export.graph import trace
+from export.graph.trace import trace
 from export.int8 import Quantiser, choose_quantisers
 from export.int8_net import Int8Net
 from export.onnx_model import INPUT

@@ -12,7 +12,7 @@ import torch
 from export.__main__ import main
 from export.check import EXACT, check_detector, sample_pictures
 from export.errors import ExportError
-from export.graph import trace
+from export.graph.trace import trace
 from export.onnx_model import HEADS, INPUT, detector_model
 from sqdet_cv import Detector, ModelSpec
 from sqdet_cv.boxes.ops import decode_deltas
@@ -24,7 +24,7 @@ from train.checkpoints.native import save_checkpoint
 from train.detectors.open_detector import TorchDetector
 from train.models import NETS, SqueezeDet, build_net
 
-from .test_graph import randomise_norms
+from .graph.test_trace import randomise_norms
 
 LABELS = ("cat", "dog", "person")
 ANCHORS = ((12.0, 20.0), (40.0, 30.0))

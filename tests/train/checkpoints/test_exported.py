@@ -10,7 +10,7 @@ import onnx
 import pytest
 import torch
 
-from export.graph import trace
+from export.graph.trace import trace
 from export.onnx_model import INPUT, detector_model
 from export.options import cropped
 from export.packed import pack

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import torch
 
-from export.graph import trace
+from export.graph.trace import trace
 from export.onnx_model import INPUT, detector_model
 from export.packed import pack
 from train.__main__ import main

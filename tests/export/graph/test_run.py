@@ -4,9 +4,9 @@ import pytest
 import torch
 
 from export.errors import ExportError
-from export.graph import Layer, trace
+from export.graph.run import run_layers
+from export.graph.trace import Layer, trace
 from export.onnx_model import INPUT
-from export.run_layers import run_layers
 from tests.write_int8_model import tiny_detector
 
 

@@ -9,7 +9,7 @@ import torch
 import torch.fx
 from torch import nn
 
-from .errors import ExportError
+from ..errors import ExportError
 
 
 @dataclass

@@ -6,7 +6,7 @@ import torch
 from torch import nn
 
 from export.errors import ExportError
-from export.graph import trace
+from export.graph.trace import trace
 from train.models import SqueezeNet, build_net
 
 

@@ -8,8 +8,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from .errors import ExportError
-from .graph import Layer
+from ..errors import ExportError
+from .trace import Layer
 
 
 def run_layers(layers: Sequence[Layer], tensors: dict[str, Tensor], after: Callable[[str, Tensor], Tensor]) -> Tensor:
