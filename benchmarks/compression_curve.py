@@ -20,7 +20,7 @@ from pathlib import Path
 
 from benchmarks.errors import one_line_errors
 from export.graph.trace import trace
-from export.onnx_model import INPUT, detector_model
+from export.onnx.model import INPUT, detector_model
 from export.packed import pack
 from sqdet_cv.spec.detector_spec import ModelSpec
 from sqdet_cv.util.atomic_files import atomic_path, write_text_atomically

@@ -71,7 +71,7 @@ def synthetic_model() -> bytes:
     import torch  # needed here alone
 
     from export.graph.trace import trace
-    from export.onnx_model import INPUT, detector_model
+    from export.onnx.model import INPUT, detector_model
     from sqdet_cv import ModelSpec
     from train.models import build_net
 

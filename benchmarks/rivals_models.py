@@ -102,7 +102,7 @@ def _export(checkpoint: Path, out: Path) -> Path:
     import onnx
 
     from export.graph.trace import trace
-    from export.onnx_model import INPUT, detector_model
+    from export.onnx.model import INPUT, detector_model
     from train.checkpoints.native import net_from_checkpoint
 
     net, spec = net_from_checkpoint(checkpoint)

@@ -18,7 +18,7 @@ from sqdet_cv.spec.detector_spec import ModelSpec
 from .errors import ExportError
 from .graph.run import run_layers
 from .graph.trace import Layer
-from .onnx_model import INPUT
+from .onnx.model import INPUT
 
 
 @dataclass(frozen=True)

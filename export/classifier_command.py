@@ -18,7 +18,7 @@ from train.checkpoints.classifier import CROP, SQUARE, center_crop_spec, squeeze
 from train.checkpoints.native import classifier_from_checkpoint, is_classifier_checkpoint
 from train.models.squeezenet import LAYOUTS, SqueezeNet
 
-from . import caffe_model, onnx_model
+from . import caffe_model
 from .caffe_classifier import OUTPUT as PREDICTIONS
 from .caffe_classifier import classifier_net
 from .caffe_proto import to_text
@@ -26,7 +26,8 @@ from .check import check_classifier
 from .class_names import read_class_names
 from .errors import ExportError
 from .graph.trace import trace
-from .onnx_model import PROBABILITIES, classifier_model
+from .onnx import model as onnx_model
+from .onnx.model import PROBABILITIES, classifier_model
 from .options import size_wh
 
 

@@ -27,7 +27,7 @@ import numpy as np
 from .calibrate import Range
 from .errors import ExportError
 from .graph.trace import Layer
-from .onnx_model import INPUT, GraphBuilder
+from .onnx.model import INPUT, GraphBuilder
 
 ACTIVATIONS = ("relu", "leaky_relu")
 MOVES = ("concat", "max_pool")  # computes nothing new: input and output have the same scale

@@ -31,7 +31,7 @@ from .check import GridNet, Tolerance, check_detector
 from .errors import ExportError
 from .int8 import stored
 from .int8_net import Int8Net
-from .onnx_model import INPUT
+from .onnx.model import INPUT
 
 MOVED_SHARE = 1e-3  # of a layer's values may fall on the next step; the most seen in OpenCV 4.10, 4.14, 5.1 is 3e-4
 ANY = Tolerance(scores=math.inf, boxes=math.inf)

@@ -12,7 +12,7 @@ from .check import GridNet
 from .graph.run import run_layers
 from .graph.trace import Layer
 from .int8 import QuantisedConv, Quantiser
-from .onnx_model import INPUT
+from .onnx.model import INPUT
 
 
 class Int8Net:

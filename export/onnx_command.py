@@ -15,7 +15,7 @@ from .graph.trace import trace
 from .int8 import Int8Builder, choose_quantisers
 from .int8_check import check_int8
 from .int8_net import Int8Net
-from .onnx_model import HEADS, INPUT, build_detector, detector_model
+from .onnx.model import HEADS, INPUT, build_detector, detector_model
 from .options import add_common_arguments, cropped, load, output_path
 
 

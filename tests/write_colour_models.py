@@ -12,7 +12,7 @@ import torch
 from torch import nn
 
 from export.graph.trace import trace
-from export.onnx_model import INPUT, classifier_model, detector_model
+from export.onnx.model import INPUT, classifier_model, detector_model
 from sqdet_cv.spec.classifier_spec import ClassifierSpec
 from sqdet_cv.spec.detector_spec import ModelSpec
 from sqdet_cv.util.atomic_files import write_bytes_atomically

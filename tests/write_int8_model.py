@@ -17,7 +17,7 @@ from export.calibrate import collect_ranges
 from export.graph.trace import trace
 from export.int8 import Int8Builder, choose_quantisers
 from export.int8_net import Int8Net
-from export.onnx_model import INPUT, build_detector
+from export.onnx.model import INPUT, build_detector
 from sqdet_cv.boxes.ops import decode_deltas
 from sqdet_cv.dnn.preprocess import images_to_blob
 from sqdet_cv.spec.detector_spec import ModelSpec

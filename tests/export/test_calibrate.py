@@ -11,7 +11,7 @@ from export.calibrate import Range, calibration_pictures, collect_ranges, input_
 from export.check import sample_pictures
 from export.errors import ExportError
 from export.graph.trace import trace
-from export.onnx_model import INPUT
+from export.onnx.model import INPUT
 from sqdet_cv.dnn.preprocess import images_to_blob
 from sqdet_cv.errors import SourceError
 from tests.helpers import make_spec

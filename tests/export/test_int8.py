@@ -13,7 +13,7 @@ from export.check import sample_pictures
 from export.errors import ExportError
 from export.graph.trace import Layer, trace
 from export.int8 import Int8Builder, QuantisedConv, Quantiser, choose_quantisers, stored
-from export.onnx_model import HEADS, INPUT, build_detector
+from export.onnx.model import HEADS, INPUT, build_detector
 from sqdet_cv import Detector, ModelSpec
 from sqdet_cv.boxes.ops import decode_deltas
 from tests.released import PHOTOS

@@ -13,7 +13,7 @@ from export.graph.trace import trace
 from export.int8 import Int8Builder, choose_quantisers
 from export.int8_check import check_int8
 from export.int8_net import Int8Net
-from export.onnx_model import INPUT, build_detector
+from export.onnx.model import INPUT, build_detector
 from tests.released import PHOTOS
 from tests.write_int8_model import tiny_detector
 

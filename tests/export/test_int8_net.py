@@ -10,7 +10,7 @@ from export.check import sample_pictures
 from export.graph.trace import trace
 from export.int8 import Quantiser, choose_quantisers
 from export.int8_net import Int8Net
-from export.onnx_model import INPUT
+from export.onnx.model import INPUT
 from sqdet_cv.dnn.preprocess import images_to_blob
 from tests.released import PHOTOS
 from tests.write_int8_model import TinyDetector, tiny_detector

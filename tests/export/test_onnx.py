@@ -13,7 +13,7 @@ from export.__main__ import main
 from export.check import EXACT, check_detector, sample_pictures
 from export.errors import ExportError
 from export.graph.trace import trace
-from export.onnx_model import HEADS, INPUT, detector_model
+from export.onnx.model import HEADS, INPUT, detector_model
 from sqdet_cv import Detector, ModelSpec
 from sqdet_cv.boxes.ops import decode_deltas
 from sqdet_cv.dnn.model_file import read_onnx

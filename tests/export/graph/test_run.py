@@ -6,7 +6,7 @@ import torch
 from export.errors import ExportError
 from export.graph.run import run_layers
 from export.graph.trace import Layer, trace
-from export.onnx_model import INPUT
+from export.onnx.model import INPUT
 from tests.write_int8_model import tiny_detector
 
 

@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from export.graph.trace import trace
-from export.onnx_model import INPUT, detector_model
+from export.onnx.model import INPUT, detector_model
 from export.options import cropped
 from export.packed import pack
 from tests.helpers import make_spec

@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from export.graph.trace import trace
-from export.onnx_model import INPUT, detector_model
+from export.onnx.model import INPUT, detector_model
 from export.packed import pack
 from train.__main__ import main
 from train.checkpoints.native import load_checkpoint, net_from_checkpoint, save_checkpoint

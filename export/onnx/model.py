@@ -16,8 +16,8 @@ from sqdet_cv.classifier import OUTPUT as PROBABILITIES
 from sqdet_cv.spec.classifier_spec import ClassifierSpec
 from sqdet_cv.spec.detector_spec import ModelSpec
 
-from .errors import ExportError
-from .graph.trace import Layer
+from ..errors import ExportError
+from ..graph.trace import Layer
 
 OPSET = 12
 IR_VERSION = 8  # newer ones are refused by older importers
