@@ -18,10 +18,10 @@ from train.checkpoints.classifier import CROP, SQUARE, center_crop_spec, squeeze
 from train.checkpoints.native import classifier_from_checkpoint, is_classifier_checkpoint
 from train.models.squeezenet import LAYOUTS, SqueezeNet
 
-from . import caffe_model
-from .caffe_classifier import OUTPUT as PREDICTIONS
-from .caffe_classifier import classifier_net
-from .caffe_proto import to_text
+from .caffe import model as caffe_model
+from .caffe.classifier import OUTPUT as PREDICTIONS
+from .caffe.classifier import classifier_net
+from .caffe.proto import to_text
 from .check import check_classifier
 from .class_names import read_class_names
 from .errors import ExportError

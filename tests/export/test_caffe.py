@@ -10,8 +10,8 @@ import pytest
 import torch
 
 from export.__main__ import main
-from export.caffe_model import INPUT, Suppression, detector_net, infer_bbox_scale_and_shift
-from export.caffe_proto import from_text, to_text
+from export.caffe.model import INPUT, Suppression, detector_net, infer_bbox_scale_and_shift
+from export.caffe.proto import from_text, to_text
 from export.errors import ExportError
 from export.graph.trace import trace
 from sqdet_cv import Detector, InferBbox, ModelSpec

@@ -14,7 +14,7 @@ from torch import nn
 
 from export import classifier_command
 from export.__main__ import main
-from export.caffe_proto import from_text
+from export.caffe.proto import from_text
 from export.check import check_classifier, sample_pictures
 from export.errors import ExportError
 from sqdet_cv import Classifier, ClassifierSpec

@@ -11,8 +11,8 @@ from sqdet_cv.dnn.preprocess import images_to_blob
 from sqdet_cv.spec.detector_spec import ModelSpec
 from train.models.squeezedet import SqueezeDet
 
-from .check import Tolerance, compare, sample_pictures
-from .errors import ExportError
+from ..check import Tolerance, compare, sample_pictures
+from ..errors import ExportError
 
 
 def check_caffe(

@@ -16,9 +16,9 @@ from sqdet_cv.boxes.postprocess import MAX_CANDIDATES, NMS_THRESHOLD
 from sqdet_cv.compat.infer_bbox import VOC_2017_SPEC
 from sqdet_cv.spec.detector_spec import ModelSpec
 
-from .caffe_proto import NetParameter, add_blob
-from .errors import ExportError
-from .graph.trace import Layer
+from ..errors import ExportError
+from ..graph.trace import Layer
+from .proto import NetParameter, add_blob
 
 INPUT = "data"
 CONVDET = "conv11"  # the 2017 name

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 from google.protobuf.message import Message
 
-from .caffe_model import CaffeBuilder
-from .graph.trace import Layer
+from ..graph.trace import Layer
+from .model import CaffeBuilder
 
 OUTPUT = "predictions"
 
