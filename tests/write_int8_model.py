@@ -1,6 +1,6 @@
 """Writes tests/data/int8/: a tiny int8 detector with every kind of layer that ours have, and what it must answer.
 
-The answer is computed in exact integers (`export.int8_net`), so that an OpenCV without PyTorch beside it can be held to
+The answer is computed in exact integers (`export.int8.reference`), so that an OpenCV without PyTorch beside it can be held to
 it. Run from the project's root: python -m tests.write_int8_model
 """
 
@@ -13,10 +13,10 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from export.calibrate import collect_ranges
 from export.graph.trace import trace
-from export.int8 import Int8Builder, choose_quantisers
-from export.int8_net import Int8Net
+from export.int8.calibrate import collect_ranges
+from export.int8.quantize import Int8Builder, choose_quantisers
+from export.int8.reference import Int8Net
 from export.onnx.model import INPUT, build_detector
 from sqdet_cv.boxes.ops import decode_deltas
 from sqdet_cv.dnn.preprocess import images_to_blob

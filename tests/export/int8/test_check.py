@@ -7,12 +7,12 @@ import numpy as np
 import onnx
 import pytest
 
-from export.calibrate import collect_ranges
 from export.errors import ExportError
 from export.graph.trace import trace
-from export.int8 import Int8Builder, choose_quantisers
-from export.int8_check import check_int8
-from export.int8_net import Int8Net
+from export.int8.calibrate import collect_ranges
+from export.int8.check import check_int8
+from export.int8.quantize import Int8Builder, choose_quantisers
+from export.int8.reference import Int8Net
 from export.onnx.model import INPUT, build_detector
 from tests.released import PHOTOS
 from tests.write_int8_model import tiny_detector

@@ -15,10 +15,10 @@ from sqdet_cv.errors import SourceError
 from sqdet_cv.media.sources import find_sources, read_picture
 from sqdet_cv.spec.detector_spec import ModelSpec
 
-from .errors import ExportError
-from .graph.run import run_layers
-from .graph.trace import Layer
-from .onnx.model import INPUT
+from ..errors import ExportError
+from ..graph.run import run_layers
+from ..graph.trace import Layer
+from ..onnx.model import INPUT
 
 
 @dataclass(frozen=True)

@@ -8,11 +8,11 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from torch import Tensor
 
-from .check import GridNet
-from .graph.run import run_layers
-from .graph.trace import Layer
-from .int8 import QuantisedConv, Quantiser
-from .onnx.model import INPUT
+from ..check import GridNet
+from ..graph.run import run_layers
+from ..graph.trace import Layer
+from ..onnx.model import INPUT
+from .quantize import QuantisedConv, Quantiser
 
 
 class Int8Net:
@@ -20,7 +20,7 @@ class Int8Net:
     biases to theirs; sums are float64, where integers of this size are exact.
 
     A runtime rounds sums in float32 before it quantises, so now and then one of its values falls on the next step, and
-    layer by layer such differences grow. `export.int8_check` therefore compares single layers.
+    layer by layer such differences grow. `export.int8.check` therefore compares single layers.
 
     Attributes:
         layers: the net's, with rounded weights and biases (float64).

@@ -27,11 +27,11 @@ from torch import Tensor
 from sqdet_cv.dnn.model_file import read_onnx
 from sqdet_cv.spec.detector_spec import ModelSpec
 
-from .check import GridNet, Tolerance, check_detector
-from .errors import ExportError
-from .int8 import stored
-from .int8_net import Int8Net
-from .onnx.model import INPUT
+from ..check import GridNet, Tolerance, check_detector
+from ..errors import ExportError
+from ..onnx.model import INPUT
+from .quantize import stored
+from .reference import Int8Net
 
 MOVED_SHARE = 1e-3  # of a layer's values may fall on the next step; the most seen in OpenCV 4.10, 4.14, 5.1 is 3e-4
 ANY = Tolerance(scores=math.inf, boxes=math.inf)

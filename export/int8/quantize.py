@@ -24,10 +24,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ..errors import ExportError
+from ..graph.trace import Layer
+from ..onnx.model import INPUT, GraphBuilder
 from .calibrate import Range
-from .errors import ExportError
-from .graph.trace import Layer
-from .onnx.model import INPUT, GraphBuilder
 
 ACTIVATIONS = ("relu", "leaky_relu")
 MOVES = ("concat", "max_pool")  # computes nothing new: input and output have the same scale

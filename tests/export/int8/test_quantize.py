@@ -8,11 +8,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from export.__main__ import main
-from export.calibrate import Range, collect_ranges
 from export.check import sample_pictures
 from export.errors import ExportError
 from export.graph.trace import Layer, trace
-from export.int8 import Int8Builder, QuantisedConv, Quantiser, choose_quantisers, stored
+from export.int8.calibrate import Range, collect_ranges
+from export.int8.quantize import Int8Builder, QuantisedConv, Quantiser, choose_quantisers, stored
 from export.onnx.model import HEADS, INPUT, build_detector
 from sqdet_cv import Detector, ModelSpec
 from sqdet_cv.boxes.ops import decode_deltas
@@ -20,7 +20,7 @@ from tests.released import PHOTOS
 from tests.write_int8_model import tiny_detector
 from train.checkpoints.native import save_checkpoint
 
-from .test_onnx import make_net
+from ..test_onnx import make_net
 
 RANGES = st.tuples(st.floats(-1e4, 0), st.floats(0, 1e4)).map(lambda ends: Range(*ends))
 
@@ -204,7 +204,7 @@ def test_a_missing_picture_is_named_before_the_checkpoint_is_read(checkpoint, ca
 
 
 def test_failed_check_leaves_nothing_behind(checkpoint, monkeypatch, capsys):
-    monkeypatch.setattr("export.int8_check.MOVED_SHARE", -1.0)
+    monkeypatch.setattr("export.int8.check.MOVED_SHARE", -1.0)
     assert main(["onnx", "net.pt", *INT8]) == 2
     assert "steps (allowed 1)" in capsys.readouterr().err
     assert sorted(path.name for path in checkpoint.iterdir()) == ["net.pt", "photos.txt"]

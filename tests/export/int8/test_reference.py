@@ -5,11 +5,11 @@ import copy
 import torch
 from torch import Tensor, nn
 
-from export.calibrate import collect_ranges, input_range
 from export.check import sample_pictures
 from export.graph.trace import trace
-from export.int8 import Quantiser, choose_quantisers
-from export.int8_net import Int8Net
+from export.int8.calibrate import collect_ranges, input_range
+from export.int8.quantize import Quantiser, choose_quantisers
+from export.int8.reference import Int8Net
 from export.onnx.model import INPUT
 from sqdet_cv.dnn.preprocess import images_to_blob
 from tests.released import PHOTOS

@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 import torch
 
-from export.calibrate import Range, calibration_pictures, collect_ranges, input_range
 from export.check import sample_pictures
 from export.errors import ExportError
 from export.graph.trace import trace
+from export.int8.calibrate import Range, calibration_pictures, collect_ranges, input_range
 from export.onnx.model import INPUT
 from sqdet_cv.dnn.preprocess import images_to_blob
 from sqdet_cv.errors import SourceError
