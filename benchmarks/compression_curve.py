@@ -21,7 +21,7 @@ from pathlib import Path
 from benchmarks.errors import one_line_errors
 from export.graph.trace import trace
 from export.onnx.model import INPUT, detector_model
-from export.packed import pack
+from export.packed.writer import pack
 from sqdet_cv.spec.detector_spec import ModelSpec
 from sqdet_cv.util.atomic_files import atomic_path, write_text_atomically
 from train.checkpoints.native import net_from_checkpoint

@@ -19,8 +19,8 @@ from pathlib import Path
 
 import numpy as np
 
-from export.onnx_wire import find_tensors
-from export.packed import encode, pack
+from export.packed.onnx_tensors import find_tensors
+from export.packed.writer import encode, pack
 from sqdet_cv.dnn.packed import TENSOR_FORMAT, unpack
 
 SHOWN_ITEMS = 10_000

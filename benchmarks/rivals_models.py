@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from export.onnx_wire import find_tensors
+from export.packed.onnx_tensors import find_tensors
 from sqdet_cv.dnn import packed
 from sqdet_cv.dnn.model_file import embedded_file
 from sqdet_cv.spec.detector_spec import ModelSpec

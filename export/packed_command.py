@@ -13,7 +13,7 @@ from sqdet_cv.spec.detector_spec import ModelSpec
 from sqdet_cv.util.atomic_files import write_bytes_atomically
 
 from .errors import ExportError
-from .packed import pack
+from .packed.writer import pack
 
 SPECS = (ModelSpec, ClassifierSpec)
 

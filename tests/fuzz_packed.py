@@ -25,7 +25,7 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
-from export.packed import assemble, deflate, encode
+from export.packed.writer import assemble, deflate, encode
 from sqdet_cv.dnn import packed
 from sqdet_cv.dnn.packed import HEADER_FORMAT, MAGIC, Header, Tensor, unpack
 from sqdet_cv.errors import ModelFileError

@@ -13,7 +13,7 @@ import torch
 from export.graph.trace import trace
 from export.onnx.model import INPUT, detector_model
 from export.options import cropped
-from export.packed import pack
+from export.packed.writer import pack
 from tests.helpers import make_spec
 from tests.released import DETECTIONS, PHOTOS, SCORE_THRESHOLD, released_net
 from train.checkpoints.exported import SUFFIXES

@@ -9,7 +9,7 @@ import torch
 from onnx import TensorProto, helper, numpy_helper
 from torch import nn
 
-from export.packed import pack
+from export.packed.writer import pack
 from tests.helpers import make_spec
 from train.checkpoints.initialize import initialise, load_imagenet_archive
 from train.checkpoints.native import save_checkpoint

@@ -13,7 +13,7 @@ import torch
 
 from export.graph.trace import trace
 from export.onnx.model import INPUT, detector_model
-from export.packed import pack
+from export.packed.writer import pack
 from train.__main__ import main
 from train.checkpoints.native import load_checkpoint, net_from_checkpoint, save_checkpoint
 from train.compress.config import CompressConfig

@@ -26,8 +26,8 @@ from sqdet_cv.dnn.packed import (
     unpack,
 )
 
-from .errors import ExportError
-from .onnx_wire import find_tensors
+from ..errors import ExportError
+from .onnx_tensors import find_tensors
 
 LEAST_TENSOR_BYTES = 64  # a smaller one costs less among the graph's bytes than with a record of its own
 # Huffman codes alone, one per part; or matches too, which win where runs and patterns repeat.

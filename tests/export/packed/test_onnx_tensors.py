@@ -8,7 +8,7 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from export.errors import ExportError
-from export.onnx_wire import Hole, find_tensors
+from export.packed.onnx_tensors import Hole, find_tensors
 
 INT32, FLOAT = TensorProto.INT32, TensorProto.FLOAT
 

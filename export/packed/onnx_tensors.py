@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from .errors import ExportError
+from ..errors import ExportError
 
 # The messages that lead to a tensor, each as field number -> message (onnx.proto3).
 MESSAGES = {

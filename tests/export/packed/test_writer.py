@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from onnx import TensorProto, helper, numpy_helper
 
 from export.errors import ExportError
-from export.packed import encode, pack
+from export.packed.writer import encode, pack
 from sqdet_cv.dnn.packed import HEADER_FORMAT, MAX_EXPANSION, TENSOR_FORMAT, Header, Tensor, unpack
 from tests.colours import DETECTOR
 from tests.fuzz_packed import build, try_out
@@ -19,7 +19,7 @@ from tests.int8_model import MODEL as INT8
 from tests.packed_reader import read_packed
 from tests.released import MODEL, released_onnx
 
-from .test_onnx_wire import model_bytes
+from .test_onnx_tensors import model_bytes
 
 
 def model_of(*arrays: np.ndarray) -> bytes:
