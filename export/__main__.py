@@ -12,7 +12,11 @@ from train.common.packages import needs_packages
 from .errors import ExportError
 
 with needs_packages("python -m export"):
-    from . import caffe_command, classifier_command, onnx_command, packed_command, release_command
+    from .commands import caffe as caffe_command
+    from .commands import classifier as classifier_command
+    from .commands import onnx as onnx_command
+    from .commands import packed as packed_command
+    from .commands import release as release_command
 
 COMMANDS = {
     "onnx": (onnx_command, "a checkpoint to ONNX for cv2.dnn"),

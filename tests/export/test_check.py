@@ -6,7 +6,7 @@ import pytest
 from export.check import EXACT, compare
 from export.errors import ExportError
 
-from .test_onnx import make_net
+from .commands.test_onnx import make_net
 
 
 @pytest.mark.parametrize("broken", [0, 1], ids=["boxes", "scores"])

@@ -20,7 +20,7 @@ from tests.released import PHOTOS
 from tests.write_int8_model import tiny_detector
 from train.checkpoints.native import save_checkpoint
 
-from ..test_onnx import make_net
+from ..commands.test_onnx import make_net
 
 RANGES = st.tuples(st.floats(-1e4, 0), st.floats(0, 1e4)).map(lambda ends: Range(*ends))
 

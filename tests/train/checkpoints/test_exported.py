@@ -10,9 +10,9 @@ import onnx
 import pytest
 import torch
 
+from export.commands.options import cropped
 from export.graph.trace import trace
 from export.onnx.model import INPUT, detector_model
-from export.options import cropped
 from export.packed.writer import pack
 from tests.helpers import make_spec
 from tests.released import DETECTIONS, PHOTOS, SCORE_THRESHOLD, released_net

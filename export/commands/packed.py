@@ -12,8 +12,8 @@ from sqdet_cv.spec.classifier_spec import ClassifierSpec
 from sqdet_cv.spec.detector_spec import ModelSpec
 from sqdet_cv.util.atomic_files import write_bytes_atomically
 
-from .errors import ExportError
-from .packed.writer import pack
+from ..errors import ExportError
+from ..packed.writer import pack
 
 SPECS = (ModelSpec, ClassifierSpec)
 

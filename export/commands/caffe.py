@@ -11,12 +11,12 @@ from sqdet_cv.dnn.caffe import read_caffe, require_caffe_importer
 from sqdet_cv.spec.detector_spec import ModelSpec
 from sqdet_cv.util.atomic_files import write_bytes_atomically
 
-from .caffe.check import check_caffe, check_detection_output
-from .caffe.model import INPUT, Suppression, detector_net, require_infer_bbox
-from .caffe.proto import to_text
-from .check import EXACT, HALF
-from .errors import ExportError
-from .graph.trace import trace
+from ..caffe.check import check_caffe, check_detection_output
+from ..caffe.model import INPUT, Suppression, detector_net, require_infer_bbox
+from ..caffe.proto import to_text
+from ..check import EXACT, HALF
+from ..errors import ExportError
+from ..graph.trace import trace
 from .options import add_common_arguments, cropped, load, output_path
 
 

@@ -18,16 +18,16 @@ from train.checkpoints.classifier import CROP, SQUARE, center_crop_spec, squeeze
 from train.checkpoints.native import classifier_from_checkpoint, is_classifier_checkpoint
 from train.models.squeezenet import LAYOUTS, SqueezeNet
 
-from .caffe import model as caffe_model
-from .caffe.classifier import OUTPUT as PREDICTIONS
-from .caffe.classifier import classifier_net
-from .caffe.proto import to_text
-from .check import check_classifier
+from ..caffe import model as caffe_model
+from ..caffe.classifier import OUTPUT as PREDICTIONS
+from ..caffe.classifier import classifier_net
+from ..caffe.proto import to_text
+from ..check import check_classifier
+from ..errors import ExportError
+from ..graph.trace import trace
+from ..onnx import model as onnx_model
+from ..onnx.model import PROBABILITIES, classifier_model
 from .class_names import read_class_names
-from .errors import ExportError
-from .graph.trace import trace
-from .onnx import model as onnx_model
-from .onnx.model import PROBABILITIES, classifier_model
 from .options import size_wh
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from .errors import ExportError
+from ..errors import ExportError
 
 _WORDNET_ID = re.compile(r"n\d{8}\s+")
 

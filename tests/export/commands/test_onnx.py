@@ -24,7 +24,7 @@ from train.checkpoints.native import save_checkpoint
 from train.detectors.open_detector import TorchDetector
 from train.models import NETS, SqueezeDet, build_net
 
-from .graph.test_trace import randomise_norms
+from ..graph.test_trace import randomise_norms
 
 LABELS = ("cat", "dog", "person")
 ANCHORS = ((12.0, 20.0), (40.0, 30.0))
@@ -157,7 +157,7 @@ def test_failed_check_leaves_nothing_behind(tmp_path, monkeypatch, capsys):
     net, spec = make_net()
     checkpoint = tmp_path / "net.pt"
     save_checkpoint(checkpoint, net, spec, net.state_dict(), {})
-    monkeypatch.setattr("export.onnx_command.EXACT", dataclasses.replace(EXACT, scores=-1.0))
+    monkeypatch.setattr("export.commands.onnx.EXACT", dataclasses.replace(EXACT, scores=-1.0))
     assert main(["onnx", str(checkpoint)]) == 2
     assert "differs from PyTorch" in capsys.readouterr().err
     assert [p.name for p in tmp_path.iterdir()] == ["net.pt"]

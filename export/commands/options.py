@@ -10,7 +10,7 @@ from sqdet_cv.spec.detector_spec import ModelSpec
 from train.checkpoints.native import net_from_checkpoint
 from train.models.squeezedet import SqueezeDet
 
-from .errors import ExportError
+from ..errors import ExportError
 
 
 def add_common_arguments(parser: argparse.ArgumentParser) -> None:

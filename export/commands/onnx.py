@@ -8,14 +8,14 @@ import onnx
 
 from sqdet_cv.util.atomic_files import atomic_path
 
-from .check import EXACT, HALF, check_detector
-from .errors import ExportError
-from .graph.trace import trace
-from .int8.calibrate import calibration_pictures, collect_ranges
-from .int8.check import check_int8
-from .int8.quantize import Int8Builder, choose_quantisers
-from .int8.reference import Int8Net
-from .onnx.model import HEADS, INPUT, build_detector, detector_model
+from ..check import EXACT, HALF, check_detector
+from ..errors import ExportError
+from ..graph.trace import trace
+from ..int8.calibrate import calibration_pictures, collect_ranges
+from ..int8.check import check_int8
+from ..int8.quantize import Int8Builder, choose_quantisers
+from ..int8.reference import Int8Net
+from ..onnx.model import HEADS, INPUT, build_detector, detector_model
 from .options import add_common_arguments, cropped, load, output_path
 
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from export.class_names import read_class_names
+from export.commands.class_names import read_class_names
 from export.errors import ExportError
 
 LISTS = {

@@ -12,10 +12,10 @@ import pytest
 import torch
 from torch import nn
 
-from export import classifier_command
 from export.__main__ import main
 from export.caffe.proto import from_text
 from export.check import check_classifier, sample_pictures
+from export.commands import classifier as classifier_command
 from export.errors import ExportError
 from sqdet_cv import Classifier, ClassifierSpec
 from sqdet_cv.dnn.preprocess import classifier_blob

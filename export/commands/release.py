@@ -10,8 +10,10 @@ import cv2
 
 from sqdet_cv.dnn.caffe import has_caffe_importer
 
-from . import caffe_command, onnx_command, packed_command
-from .errors import ExportError
+from ..errors import ExportError
+from . import caffe as caffe_command
+from . import onnx as onnx_command
+from . import packed as packed_command
 from .options import size_wh
 
 
