@@ -18,7 +18,7 @@ import copy
 import json
 from pathlib import Path
 
-from benchmarks.errors import one_line_errors
+from benchmarks.lib.errors import one_line_errors
 from export.graph.trace import trace
 from export.onnx.model import INPUT, detector_model
 from export.packed.writer import pack

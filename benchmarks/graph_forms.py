@@ -28,7 +28,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from benchmarks.errors import one_line_errors
+from benchmarks.lib.errors import one_line_errors
 from sqdet_cv.dnn.model_file import read_onnx
 from sqdet_cv.spec.detector_spec import ModelSpec
 

@@ -18,7 +18,7 @@ from typing import NamedTuple
 import numpy as np
 from tqdm import tqdm
 
-from benchmarks.errors import one_line_errors
+from benchmarks.lib.errors import one_line_errors
 from sqdet_cv.boxes.ops import clip_boxes, decode_deltas, iou_matrix
 from sqdet_cv.boxes.postprocess import NMS_THRESHOLD, finish, select_decoded
 from sqdet_cv.detections import Detections

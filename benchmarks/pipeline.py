@@ -14,7 +14,7 @@ from pathlib import Path
 
 import cv2
 
-from benchmarks.steps import PICTURES, Steps, Stopwatch
+from benchmarks.lib.steps import PICTURES, Steps, Stopwatch
 from sqdet_cv import Detector
 
 WARM_UP = 10

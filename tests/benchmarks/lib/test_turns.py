@@ -4,7 +4,7 @@ import time
 
 import pytest
 
-from benchmarks.turns import WARM_UP, take_turns
+from benchmarks.lib.turns import WARM_UP, take_turns
 
 
 def test_ratios_are_to_the_first_and_all_run_equally_often():
