@@ -11,7 +11,7 @@ The graph has the form that importers turn into integer layers, DequantizeLinear
 - Concat and MaxPool work on the uint8 values themselves; what they join or pass on has one scale.
 
 OpenCV 5.1 computes such a file in integers, which takes twice as long as float on a CPU without VNNI; OpenCV 4 computes
-its convolutions in float and rounds between them, as fast as a float file (`benchmarks/int8.py`).
+its convolutions in float and rounds between them, as fast as a float file (`benchmarks/speed/int8.py`).
 
 Needs opset 13, the first whose DequantizeLinear knows channels.
 """

@@ -1,8 +1,8 @@
 """Which form of the ONNX graph cv2.dnn runs fastest, in one OpenCV or in several side by side.
 
-    python -m benchmarks.graph_forms write runs/mine/best.pt --out DIR [--size 416]    (needs torch and onnx)
-    python -m benchmarks.graph_forms write squeezedet --out DIR --size 416             (a net of ours, untrained)
-    python -m benchmarks.graph_forms time DIR [--python P ...] [--rounds 40] [--threads N]
+    python -m benchmarks.speed.graph_forms write runs/mine/best.pt --out DIR [--size 416]    (needs torch and onnx)
+    python -m benchmarks.speed.graph_forms write squeezedet --out DIR --size 416             (a net of ours, untrained)
+    python -m benchmarks.speed.graph_forms time DIR [--python P ...] [--rounds 40] [--threads N]
 
 `time` needs numpy and cv2 only. It starts a process for each Python it is given and lets them run each form in turns,
 so that a slow moment of the machine hits all forms and versions alike. Printed are the median and the lowest time of a
@@ -108,7 +108,7 @@ def sample_blob(spec: ModelSpec) -> np.ndarray:
 
 def write(args: argparse.Namespace) -> None:
     # imported here: `time` must run where there is neither torch nor onnx
-    from .forms import load_net, write_forms
+    from ..forms import load_net, write_forms
 
     net, spec = load_net(args.net, args.size)
     write_forms(net, spec, args.out)
@@ -146,7 +146,7 @@ class Worker:
     """`serve` in another Python; `times` collects what it says of each form."""
 
     def __init__(self, python: str, folder: Path, threads: int | None) -> None:
-        command = [python, "-m", "benchmarks.graph_forms", "serve", str(folder.resolve())]
+        command = [python, "-m", "benchmarks.speed.graph_forms", "serve", str(folder.resolve())]
         command += ["--threads", str(threads)] if threads else []
         # a session of its own: Ctrl-C is for us
         pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True, "start_new_session": True}

@@ -4,7 +4,7 @@ import cv2
 import numpy as np
 import pytest
 
-from benchmarks import cuda_check
+from benchmarks.speed import cuda_check
 from sqdet_cv import BackendError, Detector
 
 ERRORS = {"opencv": 0.0, "cuda": 0.0, "cuda-fp16": 0.0}  # what the stand-in adds to the class scores

@@ -1,6 +1,6 @@
 """What each step of a detection costs: pre-processing, forward pass, post-processing, in one run.
 
-    python -m benchmarks.pipeline [--model M.onnx] [--rounds 40] [PICTURE ...]
+    python -m benchmarks.speed.pipeline [--model M.onnx] [--rounds 40] [PICTURE ...]
 
 The rounds go over all pictures; the steps of a picture are timed one after the other, so that a slow moment of the
 machine hits them alike. Printed are medians and the share of pre + post in the forward pass.

@@ -3,7 +3,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from benchmarks.loader import main
+from benchmarks.speed.loader import main
 from tests.helpers import write_devkit
 
 

@@ -7,7 +7,7 @@ import pytest
 import torch
 from benchmarks.forms import FORMS, exported, write_forms
 
-from benchmarks.graph_forms import BASE, largest_difference, load_runners, main, sample_blob
+from benchmarks.speed.graph_forms import BASE, largest_difference, load_runners, main, sample_blob
 from export.graph.trace import trace
 from export.onnx.model import INPUT
 from sqdet_cv.spec.detector_spec import ModelSpec

@@ -1,6 +1,6 @@
 """Does the loader keep the net fed? Images/s of the loader / images/s of the model. Needs torch.
 
-    python -m benchmarks.loader --data DATA [--lists train] [--net sqdet] [--size 320] [--batch 16] [--workers 1]
+    python -m benchmarks.speed.loader --data DATA [--lists train] [--net sqdet] [--size 320] [--batch 16] [--workers 1]
                                 [--batches 20] [--rounds 3]
 
 Loader: `train fit`'s own, with its default augmentation. Model: forward, loss and backward on a batch already loaded.

@@ -1,6 +1,6 @@
 """Does CUDA find what the CPU finds, and how fast? For a machine whose OpenCV has CUDA.
 
-    python benchmarks/cuda_check.py [--model M.onnx] [--rounds 50] [PICTURE ...]
+    python benchmarks/speed/cuda_check.py [--model M.onnx] [--rounds 50] [PICTURE ...]
 
 Compares the raw tensors of both heads' scores (confidence x class score) on every picture, and times the forward pass
 of one picture, the backends taking turns. Exit codes: 0 equal, 1 not equal or CUDA refused, 2 this OpenCV has no CUDA.

@@ -1,6 +1,6 @@
 """Where a forward pass spends its time: milliseconds per kind of layer, in the OpenCV of this Python.
 
-    python -m benchmarks.layer_times MODEL.onnx [--rounds 30] [--threads N]
+    python -m benchmarks.speed.layer_times MODEL.onnx [--rounds 30] [--threads N]
 
 A kind is the layer's type and its role in the net, so the squeeze convolutions of all Fires count as one. Printed are
 the medians over the rounds. Layers fused into another count as nothing. 5.x gives names and types only in its log,

@@ -1,6 +1,6 @@
 """Forward time of a float model and its int8 twin, taking turns in one run.
 
-    python benchmarks/int8.py float.onnx int8.onnx [--rounds 60] [--threads 2]
+    python benchmarks/speed/int8.py float.onnx int8.onnx [--rounds 60] [--threads 2]
 
 Each round times both on the same sample picture, so that a slow moment of the machine hits them alike. Printed are
 each file's size, the kinds of layers that OpenCV made of its convolutions (Convolution and Conv2 compute in float,

@@ -1,7 +1,7 @@
 """sqdet_cv.InferBbox against the C++ class it replaces, on the same tensors, in one run.
 
     apt-get install --no-install-recommends libopencv-contrib-dev g++        (Debian, Ubuntu)
-    python benchmarks/infer_bbox/run.py [--calls 1000] [--threshold T] [TENSORS.npz ...]
+    python benchmarks/speed/infer_bbox/run.py [--calls 1000] [--threshold T] [TENSORS.npz ...]
 
 Compiles main.cpp, then the two take turns, so that a slow moment of the machine hits both alike: in turns of 20 calls
 (warm caches) and of a single call (cold ones: the other program has run in between). A call is construction and
