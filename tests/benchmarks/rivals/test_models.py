@@ -7,7 +7,7 @@ import onnx
 import pytest
 import torch
 
-from benchmarks.rivals_models import Model, check_models, darknet_parameters, find_ours, onnx_parameters
+from benchmarks.rivals.models import Model, check_models, darknet_parameters, find_ours, onnx_parameters
 from export.packed.writer import pack
 from tests.helpers import make_spec
 from tests.train.detectors.tiny_darknet import make_darknet

@@ -6,8 +6,8 @@ import cv2
 import numpy as np
 import pytest
 
-from benchmarks.rivals_plot import plot_rivals, size_points, speed_points
-from benchmarks.rivals_results import Accuracy, Row, Speed, join, load_rows, places, save_rows, table
+from benchmarks.rivals.plot import plot_rivals, size_points, speed_points
+from benchmarks.rivals.results import Accuracy, Row, Speed, join, load_rows, places, save_rows, table
 from train.common.errors import TrainError
 
 

@@ -37,10 +37,10 @@ from train.common.errors import TrainError
 from train.common.plotting import require_matplotlib
 from train.detectors.darknet import DarknetDetector
 
-from .lib.steps import PICTURES, Steps, Stopwatch
-from .rivals_models import Model, check_models, find_ours, find_rivals
-from .rivals_plot import plot_rivals
-from .rivals_results import Accuracy, Row, Speed, join, load_rows, save_rows, table
+from ..lib.steps import PICTURES, Steps, Stopwatch
+from .models import Model, check_models, find_ours, find_rivals
+from .plot import plot_rivals
+from .results import Accuracy, Row, Speed, join, load_rows, save_rows, table
 
 ANIMALS = ("cat", "cow", "dog", "horse", "sheep")
 WARM_UP = 5  # rounds

@@ -8,9 +8,9 @@ from pathlib import Path
 import cv2
 import pytest
 
-from benchmarks import rivals
-from benchmarks.rivals import Scale, main
-from benchmarks.rivals_models import EMBEDDED_NAME
+from benchmarks.rivals import __main__ as rivals
+from benchmarks.rivals.__main__ import Scale, main
+from benchmarks.rivals.models import EMBEDDED_NAME
 from sqdet_cv.spec.detector_spec import VOC_LABELS
 from tests.helpers import write_devkit
 from tests.train.detectors.tiny_darknet import make_darknet, needs_importer

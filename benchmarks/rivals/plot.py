@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from train.common.plotting import RED, make_figure, png_bytes
 
-from .rivals_results import Row, place_name, places
+from .results import Row, place_name, places
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
