@@ -6,8 +6,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from benchmarks import oracles
-from benchmarks.oracles import ORACLES, Said, ap_with, compare, name_objects, naming
+from benchmarks.accuracy import oracles
+from benchmarks.accuracy.oracles import ORACLES, Said, ap_with, compare, name_objects, naming
 from sqdet_cv.boxes.ops import decode_deltas
 from tests.helpers import make_spec
 from train.checkpoints.native import net_from_checkpoint

@@ -1,6 +1,6 @@
 """How often a classifier is right about one photo of each of its classes: top-1 and top-5 through cv2.dnn.
 
-    python benchmarks/imagenet1000.py --model squeezenet.onnx PHOTOS
+    python benchmarks/accuracy/imagenet1000.py --model squeezenet.onnx PHOTOS
 
 PHOTOS is a folder with one photo a class, named so that their sorted names are in the order of the classes, as WordNet
 ids are for ImageNet (n01440764.jpg, ...).

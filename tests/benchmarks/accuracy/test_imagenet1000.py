@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 pytest.importorskip("tqdm")
-from benchmarks import imagenet1000
+from benchmarks.accuracy import imagenet1000
 from tests.colours import CLASSIFIER
 
 COLOURS_BGR = np.array([[255, 0, 0], [0, 255, 0], [0, 0, 255]], np.uint8)  # as the classifier's classes

@@ -1,6 +1,6 @@
 """What a detector's size costs in mAP: sparsity and bits of its shared weights, each point retrained and measured.
 
-    python -m benchmarks.compression_curve CHECKPOINT --data DIR --out OUT [--annotations DIR] [--lists train]
+    python -m benchmarks.accuracy.compression_curve CHECKPOINT --data DIR --out OUT [--annotations DIR] [--lists train]
         [--val val] [--sparsities 0,0.2,0.4,0.6,0.8] [--bits 8,6,5,4] [--epochs 1] [--lr 0.003]
 
 CHECKPOINT is one of `python -m train fit`. From one sparsity to the next the net is pruned while it is retrained

@@ -1,6 +1,6 @@
 """What a net lacks: its mAP if the labels put right its classes, its boxes or its confidence, one at a time.
 
-    python -m benchmarks.oracles CHECKPOINT --data DIR [--lists val] [--annotations DIR] [--photos N]
+    python -m benchmarks.accuracy.oracles CHECKPOINT --data DIR [--lists val] [--annotations DIR] [--photos N]
 
 The idea is that of TIDE's oracles (arXiv 2008.08115, section 2.3), but what is put right is what the net says of every
 anchor, before the scores are cut off and non-maximum suppression: the points of a row are what a perfect branch of the

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks import compression_curve, structured
+from benchmarks import structured
+from benchmarks.accuracy import compression_curve
 from sqdet_cv.dnn.packed import unpack
 from train.checkpoints.native import net_from_checkpoint
 from train.compress.prune import zero_share
