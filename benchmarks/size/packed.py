@@ -1,7 +1,7 @@
 """How small a model packs, against the entropy of its weights and a canonical Huffman coder, and how fast it unpacks.
 
-    python -m benchmarks.packed MODEL.onnx [--rounds 15]
-    python -m benchmarks.packed --synthetic [--rounds 15]    the paper's net (3.1 M parameters), pruned and shared
+    python -m benchmarks.size.packed MODEL.onnx [--rounds 15]
+    python -m benchmarks.size.packed --synthetic [--rounds 15]    the paper's net (3.1 M parameters), pruned and shared
 
 A line for each shared tensor above 10,000 items: its entropy (of items, or of gaps and stored items if that is less),
 and how much longer than that are the stream with its code tables and record, and the same indices and gaps by a
