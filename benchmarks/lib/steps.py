@@ -14,7 +14,7 @@ from sqdet_cv.boxes.postprocess import finish
 from sqdet_cv.dnn.preprocess import images_to_blob
 from train.detectors.darknet import DarknetDetector
 
-PICTURES = sorted((Path(__file__).parent.parent / "samples" / "pictures").glob("*.jpg"))
+PICTURES = sorted((Path(__file__).parents[2] / "samples" / "pictures").glob("*.jpg"))
 
 
 class Steps(NamedTuple):

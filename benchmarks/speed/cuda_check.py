@@ -22,7 +22,7 @@ from sqdet_cv import BackendError, Detector, SqdetError
 from sqdet_cv.dnn.backends import choose_backend
 from sqdet_cv.dnn.preprocess import images_to_blob
 
-PICTURES = sorted((Path(__file__).parent.parent / "samples" / "pictures").glob("*.jpg"))
+PICTURES = sorted((Path(__file__).parents[2] / "samples" / "pictures").glob("*.jpg"))
 WARM_UP = 10
 
 # Largest difference of a score from the CPU's. A float16 has 11 bits: 5e-4 of the value is lost at every rounding.

@@ -150,7 +150,7 @@ class Worker:
         command += ["--threads", str(threads)] if threads else []
         # a session of its own: Ctrl-C is for us
         pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True, "start_new_session": True}
-        self._process = subprocess.Popen(command, cwd=Path(__file__).parent.parent, **pipes)
+        self._process = subprocess.Popen(command, cwd=Path(__file__).parents[2], **pipes)
         about = json.loads(self._read())
         self.title: str = about["title"]
         self.times: dict[str, list[tuple[float, float]]] = {form: [] for form in about["forms"]}

@@ -21,7 +21,7 @@ from sqdet_cv import Detector, SqdetError
 from sqdet_cv.dnn.model_file import read_onnx
 from sqdet_cv.dnn.preprocess import images_to_blob
 
-PICTURES = Path(__file__).parent.parent / "samples" / "pictures"
+PICTURES = Path(__file__).parents[2] / "samples" / "pictures"
 WARM_UP = 10
 
 

@@ -27,7 +27,7 @@ from train.models import build_net
 
 from .test_onnx import make_net
 
-LAYERS_2017 = Path(__file__).parent.parent / "data" / "squeezedet_2017_layers.json"
+LAYERS_2017 = Path(__file__).parents[2] / "data" / "squeezedet_2017_layers.json"
 
 
 @pytest.fixture(scope="module")

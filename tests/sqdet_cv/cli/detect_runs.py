@@ -15,7 +15,7 @@ from sqdet_cv.cli import main as cli
 from sqdet_cv.media.sources import find_sources
 from sqdet_cv.media.writers import VideoFile
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 TIMEOUT_S = 180  # only a hang lasts so long, even on a machine that trains beside the tests
 
 

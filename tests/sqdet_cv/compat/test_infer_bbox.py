@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from sqdet_cv import ModelSpec, SqdetError
 from sqdet_cv.compat.infer_bbox import VOC_2017_SPEC, InferBbox, InferredObject, _anchors
 
-DATA = Path(__file__).parent.parent / "data" / "infer_bbox"
+DATA = Path(__file__).parents[2] / "data" / "infer_bbox"
 HAND_CASES = json.loads((DATA / "hand_cases.json").read_text())
 NAMES = ("delta_bbox", "class_scores", "conf_scores")
 

@@ -14,7 +14,7 @@ import train.__main__
 from sqdet_cv.cli.frame import build_parser
 from sqdet_cv.cli.main import build_parser as build_sqdet_parser
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 PAGES = sorted([ROOT / "README.md", ROOT / "sqdet_cv" / "models" / "README.md", *(ROOT / "docs").glob("*.md")])
 PARSERS = {
     "python -m train": build_parser("python -m train", train.__main__.COMMANDS),

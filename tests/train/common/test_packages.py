@@ -9,7 +9,7 @@ import pytest
 
 from train.common.packages import needs_packages
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 
 
 @pytest.mark.parametrize(("program", "package"), [("train", "tqdm"), ("export", "torch"), ("train", "yaml")])

@@ -11,7 +11,7 @@ from tests.colour_folder import CLASSES_BGR, write_colour_folder
 from train.__main__ import main
 from train.checkpoints.native import CLASSIFIER_FORMAT, load_checkpoint
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 LABELS = tuple(CLASSES_BGR)
 BATCH = 5  # three steps an epoch for the twelve training pictures
 OPTIONS = {"size": 32, "epochs": 2, "batch": BATCH, "warmup": 2, "save-steps": 1, "workers": 0}

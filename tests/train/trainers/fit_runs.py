@@ -14,7 +14,7 @@ from train.__main__ import main
 from train.checkpoints.native import load_checkpoint
 from train.trainers.detection import Fit
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 PHOTOS, BATCH = 10, 4  # three steps an epoch
 OPTIONS = {
     "sizes": "96:1,64:1",
