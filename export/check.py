@@ -44,7 +44,7 @@ HALF = Tolerance(scores=1e-3, boxes=0.5)  # weights rounded to float16: an effec
 
 
 def sample_pictures(count: int = 3, seed: int = 0) -> list[np.ndarray]:
-    """Pictures with structure at many scales, so that a check needs no photo: sums of enlarged noise."""
+    """Images with structure at many scales, so that a check needs no image: sums of enlarged noise."""
     rng = np.random.default_rng(seed)
     pictures = []
     for _ in range(count):
@@ -57,7 +57,7 @@ def sample_pictures(count: int = 3, seed: int = 0) -> list[np.ndarray]:
 def check_detector(
     path: Path, net: GridNet, spec: ModelSpec, head: str, crop: int, tolerance: Tolerance = EXACT
 ) -> tuple[float, float]:
-    """An ONNX file: the largest difference in scores and in boxes (input pixels) over all anchors of a few pictures.
+    """An ONNX file: the largest difference in scores and in boxes (input pixels) over all anchors of a few images.
 
     Raises:
         ExportError: a difference is above the tolerance, or OpenCV's output has other shapes.
@@ -115,7 +115,7 @@ def check_classifier(
     spec: ClassifierSpec,
     tolerance: float = EXACT.scores,
 ) -> float:
-    """The largest difference in a class's probability in a few pictures, any file against the net that gives logits.
+    """The largest difference in a class's probability in a few images, any file against the net that gives logits.
 
     Args:
         name: of the file, for the errors.

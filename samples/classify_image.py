@@ -1,4 +1,4 @@
-"""What a picture shows, by SqueezeNet: python classify_image.py cat.jpg
+"""What an image shows, by SqueezeNet: python classify_image.py cat.jpg
 
 Another model than the one in the package comes from an archive of ImageNet weights and a list of the class names:
     python -m export classifier WEIGHTS.npz --labels NAMES.txt --out squeezenet.onnx
@@ -19,10 +19,10 @@ from sqdet_cv.media.writers import plan_outputs, write_picture
 
 def main(argv: list[str] | None = None) -> int:
     parser = OneLineParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("pictures", nargs="+", metavar="PICTURE", help="picture, folder or glob")
+    parser.add_argument("pictures", nargs="+", metavar="PICTURE", help="image, folder or glob")
     parser.add_argument("--model", help="exported .onnx with its .json beside it, or a .sqdet (default: the embedded)")
-    parser.add_argument("--top", type=int, default=5, help="classes a picture (default: 5)")
-    parser.add_argument("--out", type=Path, metavar="DIR", help="write annotated pictures here")
+    parser.add_argument("--top", type=int, default=5, help="classes an image (default: 5)")
+    parser.add_argument("--out", type=Path, metavar="DIR", help="write annotated images here")
     arguments = parser.parse_args(argv)
     try:
         failed = classify(arguments.pictures, Classifier(arguments.model), arguments.top, arguments.out)
@@ -33,17 +33,17 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def classify(pictures: list[str], classifier: Classifier, top: int, folder: Path | None) -> int:
-    """Returns how many pictures could not be read."""
+    """Returns how many images could not be read."""
     sources = find_sources(pictures)
     for source in sources:
         if not source.is_still:
-            raise SqdetError(f"{source}: not a picture; expected pictures, folders of them or globs")
+            raise SqdetError(f"{source}: not an image; expected images, folders of them or globs")
     outputs = plan_outputs(sources, folder) if folder else [None] * len(sources)
     failed = 0
     for source, output in zip(sources, outputs):
         try:
             image_bgr = read_picture(source.address)
-        except SqdetError as error:  # one damaged picture must not cost the rest of a folder
+        except SqdetError as error:  # one damaged image must not cost the rest of a folder
             print(f"classify_image: {error}", file=sys.stderr)
             failed += 1
             continue
@@ -57,7 +57,7 @@ def classify(pictures: list[str], classifier: Classifier, top: int, folder: Path
 
 
 def write_classes(image_bgr, found: list[Classification]):
-    """A copy of the picture with a line of text a class, at most as wide as the picture."""
+    """A copy of the image with a line of text a class, at most as wide as the image."""
     image = image_bgr.copy()
     lines = [f"{one.score:.2f} {one.label}" for one in found]
     height, width = image.shape[:2]

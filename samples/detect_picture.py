@@ -1,4 +1,4 @@
-"""Objects in a picture: python detect_picture.py PICTURE OUT, for instance cat.jpg found.jpg"""
+"""Objects in an image: python detect_picture.py PICTURE OUT, for instance cat.jpg found.jpg"""
 
 import sys
 from pathlib import Path

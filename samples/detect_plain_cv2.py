@@ -1,4 +1,4 @@
-"""Objects in a picture with nothing but cv2 and NumPy: python detect_plain_cv2.py MODEL.onnx PICTURE OUT
+"""Objects in an image with nothing but cv2 and NumPy: python detect_plain_cv2.py MODEL.onnx PICTURE OUT
 
 The model, with the .json that is written beside it, comes from
     python -m export onnx CHECKPOINT --head decoded --out MODEL.onnx
@@ -22,11 +22,11 @@ def main(model: str, picture: str, out: str) -> None:
     data = np.frombuffer(Path(picture).read_bytes(), np.uint8)
     image = cv2.imdecode(data, cv2.IMREAD_COLOR) if len(data) else None
     if image is None:
-        raise ValueError(f"{picture}: not a picture that OpenCV can read")
+        raise ValueError(f"{picture}: not an image that OpenCV can read")
 
     input_wh = np.array(spec["input_wh"])
     to_image = image.shape[1::-1] / input_wh
-    interpolation = cv2.INTER_AREA if to_image.max() > 2 else cv2.INTER_LINEAR  # thin things survive in large pictures
+    interpolation = cv2.INTER_AREA if to_image.max() > 2 else cv2.INTER_LINEAR  # thin things survive in large images
     mean = spec["mean_bgr"][::-1] if spec["rgb"] else spec["mean_bgr"]
     small = cv2.resize(image, spec["input_wh"], interpolation=interpolation)
     net.setInput(cv2.dnn.blobFromImage(small, spec["scale"], mean=mean, swapRB=spec["rgb"]))

@@ -1,4 +1,4 @@
-"""Objects in a camera's picture, live: `python detect_webcam.py`; q or Esc ends.
+"""Objects in a camera's image, live: `python detect_webcam.py`; q or Esc ends.
 
 Without a screen: `python detect_webcam.py --source rtsp://... --save out.mp4`; Ctrl-C ends.
 """
@@ -21,12 +21,12 @@ from sqdet_cv.util.interrupt import CtrlC
 
 def main(argv: list[str] | None = None) -> int:
     parser = OneLineParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--source", default="0", help="camera number, video, stream URL or picture (default: 0)")
+    parser.add_argument("--source", default="0", help="camera number, video, stream URL or image (default: 0)")
     parser.add_argument("--model", help="exported .onnx with its .json beside it (default: the embedded model)")
     parser.add_argument(
         "--score", type=float, default=SCORE_THRESHOLD, help="least score of a detection (default: %(default)s)"
     )
-    parser.add_argument("--save", type=Path, metavar="FILE", help="write an .mp4 (a picture: .png), open no window")
+    parser.add_argument("--save", type=Path, metavar="FILE", help="write an .mp4 (an image: .png), open no window")
     arguments = parser.parse_args(argv)
     try:
         detect(arguments.source, arguments.save, Detector(arguments.model, score_threshold=arguments.score))

@@ -1,4 +1,4 @@
-"""A picture in, the classes it most probably shows out."""
+"""An image in, the classes it most probably shows out."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ class Classifier:
         self._start(name, backend)
 
     def __call__(self, image_bgr: np.ndarray, top: int = 5) -> list[Classification]:
-        """The `top` most probable classes of one picture, best first; all of them where there are fewer.
+        """The `top` most probable classes of one image, best first; all of them where there are fewer.
 
         Args:
             image_bgr: (H, W, 3) uint8, as cv2.imread gives it; any size of at least one pixel.
@@ -71,7 +71,7 @@ class Classifier:
         return [Classification(self.spec.labels[i], int(i), float(scores[i])) for i in best]
 
     def probabilities(self, image_bgr: np.ndarray) -> np.ndarray:
-        """The probability of every class in one picture, (C,) float32 that sum to 1. Raises SqdetError as a call."""
+        """The probability of every class in one image, (C,) float32 that sum to 1. Raises SqdetError as a call."""
         check_image(image_bgr)
         return self._forward(classifier_blob(image_bgr, self.spec))[0]
 
@@ -80,7 +80,7 @@ class Classifier:
         return self._net.forward(OUTPUT)
 
     def _start(self, name: str, backend: str) -> None:
-        """The first forward shows whether network and spec belong together, before any picture is lost."""
+        """The first forward shows whether network and spec belong together, before any image is lost."""
         width, height = self.spec.input_wh
         blob = np.zeros((1, 3, height, width), np.float32)
         try:

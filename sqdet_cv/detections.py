@@ -1,4 +1,4 @@
-"""What a detector found in one picture."""
+"""What a detector found in one image."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy as np
 
 
 class Detection(NamedTuple):
-    """One object: (x1, y1, x2, y2) in picture pixels, class id, score in [0, 1], label."""
+    """One object: (x1, y1, x2, y2) in image pixels, class id, score in [0, 1], label."""
 
     box_xyxy: tuple[float, float, float, float]
     class_id: int
@@ -20,10 +20,10 @@ class Detection(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class Detections:
-    """Objects found in a picture, best first.
+    """Objects found in an image, best first.
 
     Attributes:
-        boxes_xyxy: (n, 4) float32, in pixels of the picture that was given, clipped to it.
+        boxes_xyxy: (n, 4) float32, in pixels of the image that was given, clipped to it.
         class_ids: (n,) int64, positions in the model's label list.
         scores: (n,) float32 in [0, 1], falling.
         labels: n class names.

@@ -1,4 +1,4 @@
-"""A picture in, labelled boxes out."""
+"""An image in, labelled boxes out."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from .dnn.preprocess import check_image, images_to_blob
 from .dnn.startup import start_network
 from .errors import BackendError, ModelFileError, SqdetError
 
-# The heads that `python -m export` writes: output names and, per picture, their shapes in anchors and classes.
+# The heads that `python -m export` writes: output names and, per image, their shapes in anchors and classes.
 HEADS = {
     "convdet": {"deltas": "A4", "class_scores": "AC", "confidence": "A"},
     "decoded": {"boxes_xyxy": "A4", "scores": "AC"},
@@ -69,13 +69,13 @@ class Detector:
         self.set_backend(backend)
 
     def __call__(self, image_bgr: np.ndarray) -> Detections:
-        """Detects in one picture.
+        """Detects in one image.
 
         Args:
             image_bgr: (H, W, 3) uint8, as cv2.imread gives it; any size of at least one pixel.
 
         Returns:
-            `Detections` in pixels of this picture, best first.
+            `Detections` in pixels of this image, best first.
 
         Raises:
             SqdetError: not such an array.
@@ -83,7 +83,7 @@ class Detector:
         return self.detect_batch([image_bgr])[0]
 
     def detect_batch(self, images_bgr: Sequence[np.ndarray]) -> list[Detections]:
-        """Detects in several pictures, of any sizes, with one forward pass; one `Detections` per picture."""
+        """Detects in several images, of any sizes, with one forward pass; one `Detections` per image."""
         for image in images_bgr:
             check_image(image)
         if not len(images_bgr):
@@ -105,10 +105,10 @@ class Detector:
     def candidates(
         self, tensors: Sequence[np.ndarray], score_threshold: float
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """boxes_xyxy (n, 4) in input pixels, class_ids (n,), scores (n,) of one picture, best first, not suppressed.
+        """boxes_xyxy (n, 4) in input pixels, class_ids (n,), scores (n,) of one image, best first, not suppressed.
 
         Args:
-            tensors: those of `forward`, of this picture alone: without their first axis.
+            tensors: those of `forward`, of this image alone: without their first axis.
         """
         if self._head == "convdet":
             return select_convdet(*tensors, self.spec, score_threshold)
@@ -118,7 +118,7 @@ class Detector:
         """Computes on another backend from now on; names and errors as in the constructor. After an error it computes
         where it did before.
 
-        The first forward pass there shows whether network and spec belong together, before any picture is lost, and
+        The first forward pass there shows whether network and spec belong together, before any image is lost, and
         whether OpenCV really computes there.
         """
         width, height = self.spec.input_wh
@@ -153,7 +153,8 @@ class Detector:
             if output.shape != expected:
                 raise ModelFileError(
                     f"{self._name}: output {output_name} has shape {output.shape}, but its spec "
-                    f"({self.spec.grid_hw} cells, {self.spec.num_shapes} anchors, {self.spec.num_classes} classes) "
+                    f"({self.spec.grid_hw} cells, {self.spec.anchors_per_cell} anchors, "
+                    f"{self.spec.num_classes} classes) "
                     f"makes it {expected}"
                 )
 

@@ -14,7 +14,7 @@ class ModelFileError(SqdetError):
 
 
 class SourceError(SqdetError):
-    """A picture, folder, video, camera or stream that cannot be read."""
+    """An image, folder, video, camera or stream that cannot be read."""
 
 
 class BackendError(SqdetError):

@@ -11,7 +11,7 @@ CLASSES_BGR = {"blue": (220, 40, 40), "green": (40, 220, 40), "red": (40, 40, 22
 
 
 def write_colour_folder(root: Path, counts: dict[str, int]) -> Path:
-    """ROOT/SPLIT/COLOUR/N.png: `counts` pictures of 40 x 36 pixels of each colour per split."""
+    """ROOT/SPLIT/COLOUR/N.png: `counts` images of 40 x 36 pixels of each colour per split."""
     rng = np.random.default_rng(0)
     for split, count in counts.items():
         for label, colour in CLASSES_BGR.items():

@@ -1,4 +1,4 @@
-"""Models that see pure red and pure blue (`tests.write_colour_models`), and a picture whose answer is known."""
+"""Models that see pure red and pure blue (`tests.write_colour_models`), and an image whose answer is known."""
 
 from __future__ import annotations
 

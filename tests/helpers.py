@@ -1,4 +1,4 @@
-"""What several tests build or compute: specs, boxes, brute-force IoU, and a VOC devkit folder of drawn photos."""
+"""What several tests build or compute: specs, boxes, brute-force IoU, and a VOC devkit folder of drawn images."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import numpy as np
 
 from sqdet_cv.spec.detector_spec import VOC_LABELS, ModelSpec
 
-# one colour per VOC class, far enough apart for a small net and for a look at the picture
+# one colour per VOC class, far enough apart for a small net and for a look at the image
 COLOURS_BGR = {
     label: tuple(int(v) for v in cv2.cvtColor(np.uint8([[[i * 9, 255, 255 - i % 3 * 60]]]), cv2.COLOR_HSV2BGR)[0, 0])
     for i, label in enumerate(VOC_LABELS)
@@ -32,7 +32,7 @@ def make_spec(**changes: object) -> ModelSpec:
 def random_boxes(
     rng: np.random.Generator, count: int, size_wh: tuple[float, float], smallest: float = 2.0, outside: float = 0.0
 ) -> np.ndarray:
-    """(count, 4) float32 corners in a picture of size_wh, or up to `outside` pixels beyond its borders."""
+    """(count, 4) float32 corners in an image of size_wh, or up to `outside` pixels beyond its borders."""
     extent = np.asarray(size_wh) + 2 * outside
     wh = rng.uniform(smallest, extent / 2, (count, 2))
     xy = rng.uniform(0, extent - wh) - outside
@@ -53,7 +53,7 @@ def slow_iou(a: np.ndarray, b: np.ndarray) -> float:
 
 @dataclass(frozen=True)
 class Thing:
-    """An object of a drawn photo; the box in continuous pixel coordinates, at whole pixels."""
+    """An object of a drawn image; the box in continuous pixel coordinates, at whole pixels."""
 
     label: str
     box_xyxy: tuple[int, int, int, int]
@@ -107,8 +107,8 @@ def write_list(root: Path, name: str, image_ids: list[str]) -> None:
 
 
 def write_devkit(root: Path, counts: dict[str, int], seed: int = 0) -> Path:
-    """A devkit with a list of so many photos per name in `counts`: one to three coloured things a photo, some
-    difficult; a third of the photos is labelled for only some classes, and then all boxes of it are of those."""
+    """A devkit with a list of so many images per name in `counts`: one to three coloured things an image, some
+    difficult; a third of the images is labelled for only some classes, and then all boxes of it are of those."""
     rng = np.random.default_rng(seed)
     for name, count in counts.items():
         image_ids = [f"{name}_{i:03d}" for i in range(count)]
@@ -117,7 +117,7 @@ def write_devkit(root: Path, counts: dict[str, int], seed: int = 0) -> Path:
             width, height = size_wh
             things = []
             for n in range(int(rng.integers(1, 4))):
-                # one third of the picture each, so that none covers another
+                # one third of the image each, so that none covers another
                 left = n * width // 3
                 w, h = int(rng.integers(width // 5, width // 3)), int(rng.integers(height // 4, height // 2))
                 x, y = left + int(rng.integers(0, width // 3 - w + 1)), int(rng.integers(0, height - h))

@@ -1,4 +1,4 @@
-"""The tiny int8 model (`tests.write_int8_model`) and the picture for which its answer is stored."""
+"""The tiny int8 model (`tests.write_int8_model`) and the image for which its answer is stored."""
 
 from __future__ import annotations
 

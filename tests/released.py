@@ -1,4 +1,4 @@
-"""The embedded model and the ten photos it is tested on."""
+"""The embedded model and the ten images it is tested on."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ PICTURES = ROOT / "samples" / "pictures"
 PHOTOS = sorted([*PICTURES.glob("*.jpg"), *(ROOT / "tests" / "data" / "photos").glob("*.jpg")], key=lambda p: p.name)
 DETECTIONS = ROOT / "tests" / "data" / "released_detections.json"
 MODEL = Path(sqdet_cv.__file__).parent / "models" / "sqdet_voc.sqdet"
-SCORE_THRESHOLD = 0.1  # low, so that every photo's weak candidates are compared too
+SCORE_THRESHOLD = 0.1  # low, so that every image's weak candidates are compared too
 
 
 def released_onnx() -> tuple[bytes, sqdet_cv.ModelSpec]:
@@ -31,6 +31,6 @@ def write_released(folder: Path) -> Path:
 
 def released_net():
     """The released weights in a PyTorch net, and their spec."""
-    from train.checkpoints.exported import net_from_released  # the runtime's tests run without torch
+    from train.checkpoints.exported import net_from_exported  # the runtime's tests run without torch
 
-    return net_from_released(MODEL)
+    return net_from_exported(MODEL)

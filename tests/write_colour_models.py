@@ -1,6 +1,6 @@
 """Writes tests/data/colours/: a detector and a classifier of a few kB that see pure red and pure blue.
 
-Their weights are set by hand, so that what they must answer to a drawn picture is known without running them, also
+Their weights are set by hand, so that what they must answer to a drawn image is known without running them, also
 where there is no PyTorch. Run from the project's root: python -m tests.write_colour_models
 """
 

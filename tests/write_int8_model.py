@@ -1,7 +1,7 @@
 """Writes tests/data/int8/: a tiny int8 detector with every kind of layer that ours have, and what it must answer.
 
-The answer is computed in exact integers (`export.int8.reference`), so that an OpenCV without PyTorch beside it can be held to
-it. Run from the project's root: python -m tests.write_int8_model
+The answer is computed in exact integers (`export.int8.reference`), so that an OpenCV without PyTorch beside it can be
+held to it. Run from the project's root: python -m tests.write_int8_model
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from .released import PHOTOS
 class TinyDetector(nn.Module):
     """Convolution, pool, Fire, pool, Fire with LeakyReLU, ConvDet: 64 x 48 px to 5 x 7 cells with two anchors each."""
 
-    num_shapes, num_classes = 2, 3
+    anchors_per_cell, num_classes = 2, 3
     split = SqueezeDet.split
 
     def __init__(self) -> None:
@@ -43,7 +43,7 @@ class TinyDetector(nn.Module):
             "fire2": Fire(8, 4, 8, 8),
             "pool2": nn.MaxPool2d(3, stride=2, ceil_mode=True),
             "fire3": Fire(16, 6, 8, 8, leaky_slope=0.1),
-            "convdet": nn.Conv2d(16, self.num_shapes * (self.num_classes + 5), 1),
+            "convdet": nn.Conv2d(16, self.anchors_per_cell * (self.num_classes + 5), 1),
         }
         self.layers = nn.Sequential(OrderedDict(modules))
 

@@ -1,4 +1,4 @@
-"""Writes tests/data/released_detections.json: what PyTorch finds in the ten photos with the released weights.
+"""Writes tests/data/released_detections.json: what PyTorch finds in the ten images with the released weights.
 
 Run from the project's root after the embedded model was replaced: python -m tests.write_released_detections
 """
@@ -26,7 +26,7 @@ def main() -> None:
     }
     rows = ",\n".join(f" {json.dumps(name)}: {json.dumps(detections)}" for name, detections in found.items())
     write_text_atomically(DETECTIONS, "{\n" + rows + "\n}\n")
-    print(f"{DETECTIONS}: {sum(map(len, found.values()))} detections in {len(found)} photos")
+    print(f"{DETECTIONS}: {sum(map(len, found.values()))} detections in {len(found)} images")
 
 
 if __name__ == "__main__":

@@ -28,14 +28,14 @@ COMMANDS = {
     "tune": (tune, "the best value of one option, by short runs"),
     "eval": (evaluate, "average precision of a model, per class"),
     "classify": (classify, "train a SqueezeNet classifier"),
-    "crops": (crops, "the boxes of a data set as pictures to classify"),
+    "crops": (crops, "the boxes of a data set as images to classify"),
     "compress": (compress, "prune a detector and share its weights, with retraining"),
     "average": (average_command, "the mean of several nets' weights"),
     "sensitivity": (sensitivity, "what it costs to prune one layer, or to let it share weights"),
     "label": (label, "complete a data set's labels with a teacher"),
     "anchors": (anchors_command, "anchor shapes for a data set, and how many are worth having"),
     "show-data": (show_data, "a sheet of augmented samples with their boxes"),
-    "diagnose": (diagnose, "pictures of what goes on inside a net"),
+    "diagnose": (diagnose, "images of what goes on inside a net"),
     "models": (models_command, "parameters, work and size of each net"),
 }
 

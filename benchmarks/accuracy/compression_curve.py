@@ -8,7 +8,7 @@ CHECKPOINT is one of `python -m train fit`. From one sparsity to the next the ne
 checkpoint itself. Each of these nets then shares its weights (k-means, the shared values are not retrained), is packed
 as `python -m export packed` does it, and measured: bytes of the file, mAP on --val. What is measured goes to
 OUT/curve.json as it comes; the same command goes on with what is there, also within a retraining. The table goes to
-OUT/curve.md, the picture to OUT/curve.png.
+OUT/curve.md, the image to OUT/curve.png.
 """
 
 from __future__ import annotations
@@ -29,11 +29,11 @@ from train.compress.config import MAX_BITS, CompressConfig
 from train.compress.pipeline import Compress
 from train.compress.prune import zero_share
 from train.compress.sensitivity import numbers, read_scan
-from train.compress.weight_sharing import share, share_counts
+from train.compress.weight_sharing import share_counts, share_weights
 from train.data.formats.open_dataset import open_dataset
 from train.detectors.open_detector import TorchDetector
 from train.evaluation.evaluate import EVAL_SCORE_THRESHOLD, evaluate, mean_ap
-from train.models.fuse import convolutions, fold
+from train.models.fuse import convolutions, fuse_batchnorm
 from train.models.squeezedet import SqueezeDet
 
 BIAS_BITS = 6
@@ -73,8 +73,8 @@ def onnx_bytes(net: SqueezeDet, spec: ModelSpec) -> bytes:
 def shared(net: SqueezeDet, bits: int) -> SqueezeDet:
     """A copy whose layers have 2^bits values each, beside zero."""
     net = copy.deepcopy(net)
-    share(net, share_counts(net, dict.fromkeys(convolutions(net), bits), BIAS_BITS))
-    return fold(net)
+    share_weights(net, share_counts(net, dict.fromkeys(convolutions(net), bits), BIAS_BITS))
+    return fuse_batchnorm(net)
 
 
 def table(found: dict) -> str:
@@ -131,7 +131,7 @@ def plot(path: Path, found: dict) -> None:
         fontsize=8,
     )
     axes.set_xlabel("packed file in kB; at the points: bits of the shared weights")
-    axes.set_ylabel(f"mAP on {found['photos']} photos")
+    axes.set_ylabel(f"mAP on {found['photos']} images")
     axes.grid(alpha=0.3)
     axes.legend(title="pruned", loc="lower right")
     with atomic_path(path) as temporary:
@@ -162,13 +162,13 @@ def main() -> None:
     samples = open_dataset(args.data, args.val.split(","), spec.labels)
     asked = {name: getattr(args, name) for name in ("checkpoint", "data", "lists", "val", "epochs", "lr", "frozen")}
     asked |= {"sparsities": sparsities, "bits": bits, "photos": len(samples)}
-    found = {"bytes": len(onnx_bytes(fold(net), spec)), "float": {}, "points": {}} | read_scan(path, asked)
+    found = {"bytes": len(onnx_bytes(fuse_batchnorm(net), spec)), "float": {}, "points": {}} | read_scan(path, asked)
 
     def measure(net: SqueezeDet) -> float:
         return mean_ap(evaluate(TorchDetector(net, spec, EVAL_SCORE_THRESHOLD), samples, spec.labels))
 
     for sparsity, checkpoint in pruned_nets(args, sparsities).items():
-        net = fold(net_from_checkpoint(checkpoint)[0])
+        net = fuse_batchnorm(net_from_checkpoint(checkpoint)[0])
         if str(sparsity) not in found["float"]:
             found["float"][str(sparsity)] = measure(net)
         for count in bits:

@@ -1,8 +1,8 @@
-"""How often a classifier is right about one photo of each of its classes: top-1 and top-5 through cv2.dnn.
+"""How often a classifier is right about one image of each of its classes: top-1 and top-5 through cv2.dnn.
 
     python benchmarks/accuracy/imagenet1000.py --model squeezenet.onnx PHOTOS
 
-PHOTOS is a folder with one photo a class, named so that their sorted names are in the order of the classes, as WordNet
+PHOTOS is a folder with one image a class, named so that their sorted names are in the order of the classes, as WordNet
 ids are for ImageNet (n01440764.jpg, ...).
 """
 
@@ -33,16 +33,16 @@ def main(argv: list[str] | None = None) -> int:
     share = 100 / classifier.spec.num_classes
     print(
         f"OpenCV {cv2.__version__}, {args.model}: top-1 {top1 * share:.1f} %, top-5 {top5 * share:.1f} % of "
-        f"{classifier.spec.num_classes} photos"
+        f"{classifier.spec.num_classes} images"
     )
     return 0
 
 
 def count_right(classifier: Classifier, photos: list[Path]) -> tuple[int, int]:
-    """In how many photos the best answer is right, and in how many one of the best five; photo i shows class i."""
+    """In how many images the best answer is right, and in how many one of the best five; image i shows class i."""
     classes = classifier.spec.num_classes
     if len(photos) != classes:
-        raise SqdetError(f"{len(photos)} photos (*.jpg); expected one for each of {classes} classes")
+        raise SqdetError(f"{len(photos)} images (*.jpg); expected one for each of {classes} classes")
     top1 = top5 = 0
     for class_id, path in enumerate(tqdm(photos, unit="photo", disable=None)):
         answers = [found.class_id for found in classifier(read_picture(path), top=5)]

@@ -5,7 +5,7 @@
 The idea is that of TIDE's oracles (arXiv 2008.08115, section 2.3), but what is put right is what the net says of every
 anchor, before the scores are cut off and non-maximum suppression: the points of a row are what a perfect branch of the
 loss would bring. The second table is how the anchor that stands best for each object names it, the third the same by
-size of object. --photos takes every n-th photo, so that about N remain.
+size of object. --photos takes every n-th image, so that about N remain.
 """
 
 from __future__ import annotations
@@ -19,13 +19,13 @@ import numpy as np
 from tqdm import tqdm
 
 from benchmarks.lib.errors import one_line_errors
-from sqdet_cv.boxes.ops import clip_boxes, decode_deltas, iou_matrix
+from sqdet_cv.boxes.ops import box_iou, clip_boxes, decode_deltas
 from sqdet_cv.boxes.postprocess import NMS_THRESHOLD, finish, select_decoded
 from sqdet_cv.detections import Detections
 from sqdet_cv.spec.detector_spec import ModelSpec
 from train.checkpoints.native import net_from_checkpoint
 from train.data.formats.open_dataset import open_dataset
-from train.data.formats.voc import VocSample
+from train.data.formats.voc import Sample
 from train.data.loader import read_image
 from train.detectors.open_detector import TorchDetector
 from train.evaluation.evaluate import EVAL_SCORE_THRESHOLD, class_aps, mean_ap
@@ -37,16 +37,16 @@ SIZES = (0, 16, 32, 64, 96, 128, 192, 256)  # root of an object's area in input 
 
 @dataclass(frozen=True, eq=False)
 class Said:
-    """What a net says of one photo, beside what is true.
+    """What a net says of one image, beside what is true.
 
     Attributes:
-        sample: the photo and its objects. image_wh: its size.
+        sample: the image and its objects. image_wh: its size.
         boxes_xyxy: (A, 4) float32, input pixels, clipped. class_scores: (A, C). confidence: (A,). All as decoded.
         true_boxes_xyxy: (m, 4), input pixels, the m objects that count. true_ids: (m,) their classes.
         iou: (A, m) of boxes_xyxy and true_boxes_xyxy.
     """
 
-    sample: VocSample
+    sample: Sample
     image_wh: tuple[int, int]
     boxes_xyxy: np.ndarray
     class_scores: np.ndarray
@@ -57,19 +57,19 @@ class Said:
 
     @property
     def best(self) -> tuple[np.ndarray, np.ndarray]:
-        """Of each anchor (A,): the object that it overlaps most, and the IoU; 0 and 0 in a photo without objects."""
+        """Of each anchor (A,): the object that it overlaps most, and the IoU; 0 and 0 in an image without objects."""
         if not len(self.true_ids):
             return np.zeros(len(self.confidence), np.int64), np.zeros(len(self.confidence), np.float32)
         return self.iou.argmax(axis=1), self.iou.max(axis=1)
 
 
-def listen(detector: TorchDetector, sample: VocSample) -> Said:
+def listen(detector: TorchDetector, sample: Sample) -> Said:
     image = read_image(sample.image_path)
     return compare(sample, detector.spec, image.shape[1::-1], *detector.tensors(image))
 
 
 def compare(
-    sample: VocSample,
+    sample: Sample,
     spec: ModelSpec,
     image_wh: tuple[int, int],
     deltas: np.ndarray,
@@ -80,7 +80,7 @@ def compare(
     counts = ~sample.ignore
     to_input = np.tile(np.asarray(spec.input_wh, np.float32) / np.asarray(image_wh, np.float32), 2)
     true_boxes_xyxy = sample.boxes_xyxy[counts] * to_input
-    iou = iou_matrix(boxes_xyxy, true_boxes_xyxy)
+    iou = box_iou(boxes_xyxy, true_boxes_xyxy)
     return Said(sample, image_wh, boxes_xyxy, class_scores, confidence, true_boxes_xyxy, sample.class_ids[counts], iou)
 
 
@@ -211,7 +211,7 @@ def main() -> None:
     if args.photos:
         samples = samples[:: max(1, len(samples) // args.photos)]
     all_said = [listen(detector, sample) for sample in tqdm(samples, unit="photo")]
-    print(f"{args.checkpoint}, {args.lists}, {len(samples)} photos, {spec.input_wh[0]} px\n\n| | mAP |\n|---|---|")
+    print(f"{args.checkpoint}, {args.lists}, {len(samples)} images, {spec.input_wh[0]} px\n\n| | mAP |\n|---|---|")
     for name, oracle in ORACLES.items():
         print(f"| {name} | {100 * ap_with(oracle, all_said, spec):.1f} |", flush=True)
     named = name_objects(all_said)

@@ -1,4 +1,4 @@
-"""How long the steps of one detection take: picture to network input, forward pass, tensors to detections."""
+"""How long the steps of one detection take: image to network input, forward pass, tensors to detections."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class Steps(NamedTuple):
 
 
 class Stopwatch:
-    """Called with a picture it detects there as the detector itself does, and gives the times.
+    """Called with an image it detects there as the detector itself does, and gives the times.
 
     >>> Stopwatch(Detector())(image_bgr).forward  # doctest: +SKIP
     """

@@ -5,9 +5,9 @@
     python -m benchmarks.rivals ... --out runs/rivals --join runs/rivals5/rivals.json
 
 FOLDER holds Darknet detectors of PASCAL's 20 classes, NAME.cfg with NAME.weights (OpenCV 4.x only). All models see the
-same photos, are scored by the same code, and are timed in turns: each round gives every model its turn, which detects
-once untimed, so that its weights are in the cache, and then in each picture. Ratios are to `--reference` in the same
-round and picture. Written are OUT/rivals.json, rivals.md (a table) and rivals.png (a plot). OUT/accuracy.json keeps
+same images, are scored by the same code, and are timed in turns: each round gives every model its turn, which detects
+once untimed, so that its weights are in the cache, and then in each image. Ratios are to `--reference` in the same
+round and image. Written are OUT/rivals.json, rivals.md (a table) and rivals.png (a plot). OUT/accuracy.json keeps
 every mAP by the digests of model and labels: only what changed is measured again. After a change of the code that
 measures, delete it.
 """
@@ -40,7 +40,7 @@ from train.detectors.darknet import DarknetDetector
 from ..lib.steps import PICTURES, Steps, Stopwatch
 from .models import Model, check_models, find_ours, find_rivals
 from .plot import plot_rivals
-from .results import Accuracy, Row, Speed, join, load_rows, save_rows, table
+from .results import Accuracy, Annotation, Speed, join, load_rows, save_rows, table
 
 ANIMALS = ("cat", "cow", "dog", "horse", "sheep")
 WARM_UP = 5  # rounds
@@ -122,10 +122,10 @@ def time_all(
 
 
 class Scale:
-    """Measures mAP on one set of photos, each model once.
+    """Measures mAP on one set of images, each model once.
 
     Args:
-        cache: JSON file with what was measured before, by digest of the model and of the photos' labels.
+        cache: JSON file with what was measured before, by digest of the model and of the images' labels.
     """
 
     def __init__(self, data: str, lists: str, cache: Path) -> None:
@@ -135,7 +135,7 @@ class Scale:
 
         check_pycocotools()
         self.samples = open_dataset(data, lists.split(","), VOC_LABELS)
-        self.photos = f"{len(self.samples)} photos of {Path(data).name} {lists}"
+        self.photos = f"{len(self.samples)} images of {Path(data).name} {lists}"
         self.photos_digest = _labels_digest(self.samples)
         self._cache = cache
         try:
@@ -177,7 +177,7 @@ def find_reference(asked: str | None, models: Sequence[Model]) -> str | None:
     return asked or (REFERENCE if REFERENCE in names else None)
 
 
-def run(args: argparse.Namespace) -> list[Row]:
+def run(args: argparse.Namespace) -> list[Annotation]:
     """Everything that can be wrong is looked at before anything is measured."""
     others = [load_rows(path) for path in args.join]
     if args.only != "speed" or any(row.accuracy for other in others for row in other):
@@ -193,7 +193,9 @@ def run(args: argparse.Namespace) -> list[Row]:
     detectors = {model.name: open_model(model) for model in models}
     scale = None if args.only == "speed" else Scale(args.data, args.lists, args.out / "accuracy.json")
     rows = [
-        Row(model.name, model.ours, model.digest, detectors[model.name].spec.input_wh, model.parameters, model.bytes)
+        Annotation(
+            model.name, model.ours, model.digest, detectors[model.name].spec.input_wh, model.parameters, model.bytes
+        )
         for model in models
     ]
     if args.only != "map":

@@ -51,7 +51,7 @@ class Model:
 
 
 def darknet_parameters(weights: bytes, name: str) -> int:
-    """The float32 numbers behind the header: version (3 int32), then the pictures seen, int64 from version 0.2 on."""
+    """The float32 numbers behind the header: version (3 int32), then the images seen, int64 from version 0.2 on."""
     header = 12
     if len(weights) >= header:
         major, minor, _ = np.frombuffer(weights, "<i4", 3).tolist()

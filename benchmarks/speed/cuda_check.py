@@ -2,8 +2,8 @@
 
     python benchmarks/speed/cuda_check.py [--model M.onnx] [--rounds 50] [PICTURE ...]
 
-Compares the raw tensors of both heads' scores (confidence x class score) on every picture, and times the forward pass
-of one picture, the backends taking turns. Exit codes: 0 equal, 1 not equal or CUDA refused, 2 this OpenCV has no CUDA.
+Compares the raw tensors of both heads' scores (confidence x class score) on every image, and times the forward pass
+of one image, the backends taking turns. Exit codes: 0 equal, 1 not equal or CUDA refused, 2 this OpenCV has no CUDA.
 """
 
 from __future__ import annotations
@@ -65,7 +65,7 @@ def check(model: Path | None, pictures: list[Path], rounds: int) -> int:
             if i >= WARM_UP:
                 milliseconds[name].append(1000 * (time.perf_counter() - start))
 
-    print(f"OpenCV {cv2.__version__}, input {cpu.spec.input_wh}, {len(blobs)} pictures, medians of {rounds} forwards")
+    print(f"OpenCV {cv2.__version__}, input {cpu.spec.input_wh}, {len(blobs)} images, medians of {rounds} forwards")
     differs = False
     for name, detector in detectors.items():
         difference = max(np.abs(scores(detector, blob) - scores(cpu, blob)).max() for blob in blobs)

@@ -53,7 +53,7 @@ class Runner:
 def finish(outputs: dict[str, np.ndarray], spec: ModelSpec) -> dict[str, np.ndarray]:
     """What a form left undone: the grid to rows per anchor, softmax, sigmoid. Changes nothing that is there."""
     if "grid" in outputs:
-        k, c = spec.num_shapes, spec.num_classes
+        k, c = spec.anchors_per_cell, spec.num_classes
         rows = outputs["grid"].transpose(0, 2, 3, 1)
         classes, confidence, deltas = np.split(rows, [k * c, k * c + k], axis=3)
         outputs = {
@@ -101,7 +101,7 @@ def largest_difference(found: dict[str, np.ndarray], expected: dict[str, np.ndar
 
 
 def sample_blob(spec: ModelSpec) -> np.ndarray:
-    """Noise of the strength of a picture minus its mean."""
+    """Noise of the strength of an image minus its mean."""
     width, height = spec.input_wh
     return np.random.default_rng(0).normal(0, 50, (1, 3, height, width)).astype(np.float32)
 

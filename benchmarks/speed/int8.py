@@ -2,7 +2,7 @@
 
     python benchmarks/speed/int8.py float.onnx int8.onnx [--rounds 60] [--threads 2]
 
-Each round times both on the same sample picture, so that a slow moment of the machine hits them alike. Printed are
+Each round times both on the same sample image, so that a slow moment of the machine hits them alike. Printed are
 each file's size, the kinds of layers that OpenCV made of its convolutions (Convolution and Conv2 compute in float,
 ConvolutionInt8 and Conv2Int8 in integers), the median and the lowest time, and the median ratio of a round.
 """

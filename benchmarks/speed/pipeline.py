@@ -2,7 +2,7 @@
 
     python -m benchmarks.speed.pipeline [--model M.onnx] [--rounds 40] [PICTURE ...]
 
-The rounds go over all pictures; the steps of a picture are timed one after the other, so that a slow moment of the
+The rounds go over all images; the steps of an image are timed one after the other, so that a slow moment of the
 machine hits them alike. Printed are medians and the share of pre + post in the forward pass.
 """
 
@@ -33,7 +33,7 @@ def main() -> None:
     times = [stopwatch(image) for _ in range(WARM_UP + args.rounds) for image in images][WARM_UP * len(images) :]
     medians = Steps(*(statistics.median(step) for step in zip(*times)))
     width, height = detector.spec.input_wh
-    print(f"OpenCV {cv2.__version__}, {cv2.getNumThreads()} threads, {width} x {height} px, {len(images)} pictures")
+    print(f"OpenCV {cv2.__version__}, {cv2.getNumThreads()} threads, {width} x {height} px, {len(images)} images")
     print(", ".join(f"{name} {ms:.2f} ms" for name, ms in medians._asdict().items()))
     print(f"(pre + post) / forward = {100 * (medians.pre + medians.post) / medians.forward:.1f} %")
 

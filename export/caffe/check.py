@@ -35,7 +35,7 @@ def check_caffe(
         deltas, class_scores, confidence = forward_detector(opencv_net, blob)
         boxes, scores = decode_deltas(deltas, written_spec), class_scores * confidence[..., None]
         if written_spec.grid_transposed != spec.grid_transposed:
-            by_column = [array.reshape(columns, rows, spec.num_shapes, -1) for array in (boxes, scores)]
+            by_column = [array.reshape(columns, rows, spec.anchors_per_cell, -1) for array in (boxes, scores)]
             boxes, scores = (array.transpose(1, 0, 2, 3).reshape(1, spec.num_anchors, -1) for array in by_column)
         return boxes, scores
 

@@ -32,7 +32,7 @@ class Suppression:
     Attributes:
         score_threshold: detections score above it.
         nms_threshold: IoU above which the weaker box of a class goes.
-        keep: most detections a picture; the output has that many rows, unused ones are 0.
+        keep: most detections an image; the output has that many rows, unused ones are 0.
     """
 
     score_threshold: float = 0.05
@@ -157,7 +157,7 @@ def detector_net(
 
 def _split(builder: CaffeBuilder, permuted: str, spec: ModelSpec) -> None:
     """The last layers of the 2017 net, with its names."""
-    k, c = spec.num_shapes, spec.num_classes
+    k, c = spec.anchors_per_cell, spec.num_classes
     tops = ["soft_class_reg", "sig_conf_reg", "delta_bbox"]
     parameters = builder.add("slice", "Slice", [permuted], tops).slice_param
     parameters.axis = 3
@@ -176,8 +176,8 @@ def require_infer_bbox(spec: ModelSpec) -> None:
     wanted = VOC_2017_SPEC
     if spec.labels != wanted.labels:
         raise ExportError("--infer-bbox: the C++ class has the 20 PASCAL VOC classes in alphabetical order built in")
-    have = (spec.input_wh, spec.grid_hw, spec.num_shapes)
-    if have != (wanted.input_wh, wanted.grid_hw, wanted.num_shapes):
+    have = (spec.input_wh, spec.grid_hw, spec.anchors_per_cell)
+    if have != (wanted.input_wh, wanted.grid_hw, wanted.anchors_per_cell):
         raise ExportError(
             f"--infer-bbox: the C++ class takes 416 x 416 pixels and 23 x 23 cells of 9 shapes; this model has "
             f"{have[0][0]} x {have[0][1]} pixels and {have[1][0]} x {have[1][1]} cells of {have[2]} shapes "
@@ -189,7 +189,7 @@ def require_infer_bbox(spec: ModelSpec) -> None:
 
 def _reordered(convdet: Layer, spec: ModelSpec) -> Layer:
     """ConvDet with each shape's deltas as dx, dy, dh, dw."""
-    first = spec.num_shapes * (spec.num_classes + 1)
+    first = spec.anchors_per_cell * (spec.num_classes + 1)
     channels = np.arange(len(convdet.weight))
     channels[first:] = channels[first:].reshape(-1, 4)[:, [0, 1, 3, 2]].ravel()
     weight, bias = convdet.weight[channels], convdet.bias[channels]
@@ -216,7 +216,7 @@ def _to_2017_geometry(builder: CaffeBuilder, permuted: str, spec: ModelSpec) -> 
     """Scales and shifts the deltas before `slice`, where the C++ sample takes them."""
     parameters = builder.add("cut", "Slice", [permuted], ["scores_reg", "own_delta"]).slice_param
     parameters.axis = 3
-    parameters.slice_point.append(spec.num_shapes * (spec.num_classes + 1))
+    parameters.slice_point.append(spec.anchors_per_cell * (spec.num_classes + 1))
     message = builder.add("to_2017_anchors", "Scale", ["own_delta"])
     message.scale_param.axis, message.scale_param.num_axes, message.scale_param.bias_term = 1, 3, True
     for blob in infer_bbox_scale_and_shift(spec):

@@ -77,7 +77,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--stretch",
         action="store_true",
-        help=f"stretch the whole picture to the input, as the 2017 sample does at 416 (default: squeeze it to a square "
+        help=f"stretch the whole image to the input, as the 2017 sample does at 416 (default: squeeze it to a square "
         f"{SQUARE}/{CROP} as large and take the middle)",
     )
     parser.add_argument("--half", action="store_true", help="round the weights to float16: half the bytes")

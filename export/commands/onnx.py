@@ -32,7 +32,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--calibrate",
         metavar="LIST",
-        help="for --int8: a folder of pictures like those to detect in, or a text file with the path of one a line",
+        help="for --int8: a folder of images like those to detect in, or a text file with the path of one a line",
     )
 
 
@@ -41,7 +41,7 @@ def run(args: argparse.Namespace) -> None:
     if args.int8 and args.half:
         raise ExportError("--int8 --half: the weights are stored either as int8 or as float16")
     if args.int8 != (args.calibrate is not None):
-        raise ExportError("--int8 and --calibrate LIST need each other: the pictures show which range to quantise")
+        raise ExportError("--int8 and --calibrate LIST need each other: the images show which range to quantise")
     pictures = calibration_pictures(args.calibrate) if args.int8 else []
     crop = args.crop or 0
     net, spec = load(args.checkpoint, args.size)

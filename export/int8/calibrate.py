@@ -1,4 +1,4 @@
-"""Pictures through a net to see which numbers occur in it: the ranges that an int8 file must hold."""
+"""Images through a net to see which numbers occur in it: the ranges that an int8 file must hold."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from ..onnx.model import INPUT
 
 @dataclass(frozen=True)
 class Range:
-    """The smallest and the largest value of a tensor over all pictures; 0 always lies within."""
+    """The smallest and the largest value of a tensor over all images; 0 always lies within."""
 
     low: float = 0.0
     high: float = 0.0
@@ -33,13 +33,13 @@ class Range:
 
 
 def calibration_pictures(source: str | Path) -> list[Path]:
-    """The pictures of a folder (with its sub-folders), or of a text file that names one a line, relative to the
+    """The images of a folder (with its sub-folders), or of a text file that names one a line, relative to the
     file's folder or else to the current one.
 
-    Opens no picture, but checks that each is there.
+    Opens no image, but checks that each is there.
 
     Raises:
-        ExportError: the source or a picture is missing, or there is none; names it.
+        ExportError: the source or an image is missing, or there is none; names it.
     """
     source = Path(source)
     if source.is_dir():
@@ -50,7 +50,7 @@ def calibration_pictures(source: str | Path) -> list[Path]:
     else:
         pictures = _read_list(source)
     if not pictures:
-        raise ExportError(f"--calibrate {source}: names no picture; some hundred, like those to detect in, are good")
+        raise ExportError(f"--calibrate {source}: names no image; some hundred, like those to detect in, are good")
     return pictures
 
 
@@ -60,14 +60,14 @@ def _read_list(path: Path) -> list[Path]:
     except OSError as error:
         raise ExportError(f"--calibrate {path}: cannot be read: {error.strerror}") from None
     except UnicodeDecodeError:
-        raise ExportError(f"--calibrate {path}: expected a text file with the path of a picture a line") from None
+        raise ExportError(f"--calibrate {path}: expected a text file with the path of an image a line") from None
     pictures = []
     for number, line in enumerate(lines, 1):
         if not (name := line.strip()):
             continue
         there = [candidate for candidate in (path.parent / name, Path(name)) if candidate.is_file()]
         if not there:
-            raise ExportError(f"--calibrate {path}: line {number}: no such picture: {name}")
+            raise ExportError(f"--calibrate {path}: line {number}: no such image: {name}")
         pictures.append(there[0])
     return pictures
 
@@ -77,12 +77,12 @@ def collect_ranges(layers: Sequence[Layer], spec: ModelSpec, pictures: Sequence[
     """The range of every tensor, the input's too, by name; shows a progress bar.
 
     The rule is plain minimum and maximum. Cutting rare large values off makes the steps finer for all others, but gains
-    nothing beyond chance. mAP of the first trained model on `val` and `test` after 200 pictures of `train`: float 24.7
+    nothing beyond chance. mAP of the first trained model on `val` and `test` after 200 images of `train`: float 24.7
     and 23.6; minimum and maximum 24.5 and 23.4; 99.99th percentile 24.4 and 23.9; 99.999th 24.7 and 23.3; least squared
     error 24.5 and 22.9.
 
     Raises:
-        SourceError: a picture cannot be decoded; names it.
+        SourceError: an image cannot be decoded; names it.
     """
     ranges: dict[str, Range] = {INPUT: input_range(spec)}
 
@@ -98,7 +98,7 @@ def collect_ranges(layers: Sequence[Layer], spec: ModelSpec, pictures: Sequence[
 
 
 def input_range(spec: ModelSpec) -> Range:
-    """What pictures can give, and half a pixel value more.
+    """What images can give, and half a pixel value more.
 
     The half keeps whole pixel values away from the middle between two of the 255 steps, where one runtime would round
     up and another down.

@@ -9,7 +9,7 @@ a wrong padding or bias could hide there. Therefore:
    everywhere exactly.
 2. The grid computed from the last stored tensor must give the file's own scores and boxes, as closely as a float file.
    This also shows that file and probe compute the same.
-3. The difference to the float net is what quantisation costs in a few pictures. It is measured, not judged.
+3. The difference to the float net is what quantisation costs in a few images. It is measured, not judged.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ ANY = Tolerance(scores=math.inf, boxes=math.inf)
 def check_int8(
     path: Path, net: GridNet, int8_net: Int8Net, spec: ModelSpec, head: str, crop: int
 ) -> tuple[float, float]:
-    """The largest difference to the float net in scores and in boxes (input pixels) over all anchors of a few pictures.
+    """The largest difference to the float net in scores and in boxes (input pixels) over all anchors of a few images.
 
     Raises:
         ExportError: a layer or the head does not compute what `int8_net` does.

@@ -166,7 +166,7 @@ def classifier_model(layers: list[Layer], spec: ClassifierSpec, *, half: bool = 
 def finish_model(
     builder: GraphBuilder, name: str, input_wh: tuple[int, int], output_shapes: dict[str, list[int]]
 ) -> onnx.ModelProto:
-    """The nodes as a checked model for one picture of size input_wh."""
+    """The nodes as a checked model for one image of size input_wh."""
     width, height = input_wh
     graph = helper.make_graph(
         builder.nodes,
@@ -190,7 +190,7 @@ def _crop(builder: GraphBuilder, grid: str, spec: ModelSpec, rings: int) -> str:
 
 def _split(builder: GraphBuilder, grid: str, spec: ModelSpec) -> None:
     """(N, K(C+1+4), rows, columns) to the three tensors, one row per anchor; names as in the 2017 net's last layers."""
-    k, c, a = spec.num_shapes, spec.num_classes, spec.num_anchors
+    k, c, a = spec.anchors_per_cell, spec.num_classes, spec.num_anchors
     shape = lambda name, *dims: builder.constant(name, np.asarray(dims, np.int64))  # noqa: E731
     rows = builder.add("Transpose", [grid], "permute", perm=[0, 2, 3, 1])
     parts = ["slice_classes", "slice_confidence", "slice_deltas"]

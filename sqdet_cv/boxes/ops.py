@@ -1,6 +1,6 @@
 """Box formats, IoU and the anchor codec, in NumPy.
 
-A box is in continuous pixel coordinates: a box that covers the whole of a 10 x 10 picture is (0, 0, 10, 10).
+A box is in continuous pixel coordinates: a box that covers the whole of a 10 x 10 image is (0, 0, 10, 10).
 """
 
 from __future__ import annotations
@@ -23,17 +23,17 @@ def cxcywh_to_xyxy(boxes_cxcywh: np.ndarray) -> np.ndarray:
 
 
 def clip_boxes(boxes_xyxy: np.ndarray, size_wh: tuple[int, int]) -> np.ndarray:
-    """Corners moved into a picture of size_wh; a box outside becomes one of zero area on the border."""
+    """Corners moved into an image of size_wh; a box outside becomes one of zero area on the border."""
     width, height = size_wh
     return np.clip(boxes_xyxy, 0, np.asarray([width, height, width, height], np.float32))
 
 
-def iou_matrix(boxes_a_xyxy: np.ndarray, boxes_b_xyxy: np.ndarray) -> np.ndarray:
+def box_iou(boxes_a_xyxy: np.ndarray, boxes_b_xyxy: np.ndarray) -> np.ndarray:
     """Intersection over union of every pair, (N, 4) and (M, 4) to (N, M), in [0, 1].
 
     Two boxes of zero area have IoU 0, also when they are equal.
 
-    >>> iou_matrix(np.array([[0, 0, 2, 2]]), np.array([[0, 0, 2, 1], [5, 5, 6, 6]]))
+    >>> box_iou(np.array([[0, 0, 2, 2]]), np.array([[0, 0, 2, 1], [5, 5, 6, 6]]))
     array([[0.5, 0. ]])
     """
     a = np.asarray(boxes_a_xyxy).reshape(-1, 1, 4)
@@ -47,7 +47,7 @@ def iou_matrix(boxes_a_xyxy: np.ndarray, boxes_b_xyxy: np.ndarray) -> np.ndarray
 
 
 def decode_deltas(deltas: np.ndarray, spec: ModelSpec, anchor_ids: np.ndarray | None = None) -> np.ndarray:
-    """Network deltas to boxes_xyxy in input pixels (paper, equation 1), not clipped to the picture.
+    """Network deltas to boxes_xyxy in input pixels (paper, equation 1), not clipped to the image.
 
     Args:
         deltas: (..., A, 4) in the spec's `delta_order`, A = num_anchors, or (n, 4) with `anchor_ids`.

@@ -1,4 +1,4 @@
-"""Network output to detections: thresholds, suppression, scaling to the picture."""
+"""Network output to detections: thresholds, suppression, scaling to the image."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from ..detections import Detections
 from ..spec.detector_spec import ModelSpec
 from .ops import clip_boxes, decode_deltas
 
-# Candidates that go into suppression, best first. The paper and the 2017 class keep 64, which a crowded picture fills
+# Candidates that go into suppression, best first. The paper and the 2017 class keep 64, which a crowded image fills
 # with the boxes of a few objects. At a score threshold of 0.01, by which AP is measured, the best 400 of the embedded
-# model's lose 0.3 points of mAP on val, the best 1000 less than 0.1; from 0.3 on no photo has so many.
+# model's lose 0.3 points of mAP on val, the best 1000 less than 0.1; from 0.3 on no image has so many.
 MAX_CANDIDATES = 1000
 
 NMS_THRESHOLD = 0.4  # the paper's
-# About where F1 of the embedded model is best on photos that it was not trained with (docs/model-card.md).
+# About where F1 of the embedded model is best on images that it was not trained with (docs/model-card.md).
 SCORE_THRESHOLD = 0.45
 
 
@@ -26,7 +26,7 @@ def select_convdet(
     spec: ModelSpec,
     score_threshold: float,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Candidates of one picture from the three raw tensors of the `convdet` head.
+    """Candidates of one image from the three raw tensors of the `convdet` head.
 
     Args:
         deltas: (A, 4); class_scores: (A, C), softmax over C; confidence: (A,) in [0, 1].
@@ -47,7 +47,7 @@ def select_convdet(
 def select_decoded(
     boxes_xyxy: np.ndarray, scores: np.ndarray, score_threshold: float
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Candidates of one picture from the `decoded` head: (A, 4) input pixels and (A, C) scores. As `select_convdet`."""
+    """Candidates of one image from the `decoded` head: (A, 4) input pixels and (A, C) scores. As `select_convdet`."""
     rows, class_ids, scores = _best(scores, score_threshold)
     return boxes_xyxy[rows], class_ids, scores
 
@@ -83,9 +83,9 @@ def finish(
     image_wh: tuple[int, int],
     nms_threshold: float,
 ) -> Detections:
-    """Candidates in input pixels to `Detections` in pixels of a picture of size image_wh.
+    """Candidates in input pixels to `Detections` in pixels of an image of size image_wh.
 
-    Boxes are clipped before they are suppressed, as in the paper's code: what lies outside the picture does not count,
+    Boxes are clipped before they are suppressed, as in the paper's code: what lies outside the image does not count,
     and a box that lies there as a whole is dropped.
     """
     boxes_xyxy = clip_boxes(boxes_xyxy, spec.input_wh)

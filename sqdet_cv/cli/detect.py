@@ -26,7 +26,7 @@ LOG_PROGRESS_SECONDS = 10.0  # between two lines where stderr is a file
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Runs the command; whatever can be known to be wrong is said before the first picture is read."""
+    """Runs the command; whatever can be known to be wrong is said before the first image is read."""
     _check_outputs(arguments)
     sources = find_sources(arguments.sources)
     outputs = plan_outputs(sources, arguments.out) if arguments.out else [None] * len(sources)
@@ -86,7 +86,7 @@ class _Job:
                     self._still(source, output)
                 else:
                     self._moving(source, output)
-            except SqdetError as error:  # one damaged picture must not cost the rest of a folder
+            except SqdetError as error:  # one damaged image must not cost the rest of a folder
                 print(f"sqdet: {error}", file=sys.stderr)
                 failed += 1
         return failed

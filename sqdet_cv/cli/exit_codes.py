@@ -25,7 +25,7 @@ def exit_code(work: Callable[[], int], user_errors: tuple[type[Exception], ...],
         return code
     except user_errors as error:
         say(str(error))
-    except BrokenPipeError:  # `sqdet detect photos | head`
+    except BrokenPipeError:  # `sqdet detect images | head`
         sys.stdout = open(os.devnull, "w")  # noqa: SIM115  (open until exit, for Python's last flush)
         return 141
     except OSError as error:

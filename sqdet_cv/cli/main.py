@@ -50,12 +50,12 @@ def build_parser() -> argparse.ArgumentParser:
 def _add_detect(commands: argparse._SubParsersAction) -> None:
     parser = commands.add_parser(
         "detect",
-        help="find objects in pictures, videos, cameras and streams",
-        description="Finds objects and prints a line for each picture or video.",
+        help="find objects in images, videos, cameras and streams",
+        description="Finds objects and prints a line for each image or video.",
     )
     parser.set_defaults(run=detect_command.run)
     add = parser.add_argument
-    add("sources", nargs="+", metavar="SOURCE", help="picture, folder, glob, video, camera number or stream URL")
+    add("sources", nargs="+", metavar="SOURCE", help="image, folder, glob, video, camera number or stream URL")
     add(
         "--model",
         type=Path,
@@ -78,7 +78,7 @@ def _add_detect(commands: argparse._SubParsersAction) -> None:
     )
     names = ", ".join(backend.name for backend in BACKENDS)
     add("--backend", default="auto", help=f"auto, {names}; `sqdet info` says which are here (default: auto)")
-    add("--out", type=Path, metavar="DIR", help="write annotated pictures and videos here")
+    add("--out", type=Path, metavar="DIR", help="write annotated images and videos here")
     add("--json", metavar="FILE", help="write detections as JSON; - for stdout")
     add("--csv", metavar="FILE", help="write detections as CSV; - for stdout")
     add("--show", action="store_true", help="show results in a window; q or Esc ends, any other key goes on")

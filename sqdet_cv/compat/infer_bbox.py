@@ -90,9 +90,9 @@ class InferBbox:
         spec: ModelSpec = VOC_2017_SPEC,
     ) -> None:
         rows, columns = spec.grid_hw
-        _check(delta_bbox, "delta_bbox", (rows, columns, spec.num_shapes * 4))
+        _check(delta_bbox, "delta_bbox", (rows, columns, spec.anchors_per_cell * 4))
         _check(class_scores, "class_scores", (spec.num_anchors, spec.num_classes))
-        _check(conf_scores, "conf_scores", (rows, columns, spec.num_shapes))
+        _check(conf_scores, "conf_scores", (rows, columns, spec.anchors_per_cell))
         if np.isnan(delta_bbox).any():
             raise SqdetError("delta_bbox contains NaN; expected numbers")
         for name, scores in (("class_scores", class_scores), ("conf_scores", conf_scores)):
@@ -162,7 +162,7 @@ def _top_anchors(scores: np.ndarray, thresh: float) -> tuple[np.ndarray, bool]:
 @functools.lru_cache(maxsize=8)
 def _anchors(spec: ModelSpec) -> np.ndarray:
     """`spec.anchors_cxcywh` as (4, A) float64: with float32 a corner ends up in the next pixel now and then."""
-    rows, columns, shape_ids = np.unravel_index(np.arange(spec.num_anchors), (*spec.grid_hw, spec.num_shapes))
+    rows, columns, shape_ids = np.unravel_index(np.arange(spec.num_anchors), (*spec.grid_hw, spec.anchors_per_cell))
     cells = np.stack([rows, columns] if spec.grid_transposed else [columns, rows])
     size_wh = np.reshape(spec.input_wh, (2, 1))
     # Multiplied before it is divided, as in C++.

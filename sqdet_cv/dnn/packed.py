@@ -1,4 +1,4 @@
-"""The `.sqdet` file: an ONNX model with its weights entropy-coded, and its spec. This reads it; `export.packed.writer` writes.
+"""The `.sqdet` file: an ONNX model with entropy-coded weights, and its spec. `export.packed.writer` writes it.
 
 Layout and reasons: docs/packed-format.md. The file is damaged or hostile until shown otherwise: every checksum, and
 every length against the bytes that are there, is checked before anything of that length is made.

@@ -1,4 +1,4 @@
-"""A picture to the blob a network reads."""
+"""An image to the blob a network reads."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ def check_image(image: object) -> None:
     """Raises SqdetError unless it is an (H, W, 3) uint8 array of at least one pixel."""
     if not isinstance(image, np.ndarray):
         hint = " (cv2.imread gives None for a file it cannot read)" if image is None else ""
-        raise SqdetError(f"the picture is {type(image).__name__}{hint}, expected an (H, W, 3) uint8 array")
+        raise SqdetError(f"the image is {type(image).__name__}{hint}, expected an (H, W, 3) uint8 array")
     if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8 or image.size == 0:
-        raise SqdetError(f"the picture is {image.shape} {image.dtype}, expected (H, W, 3) uint8, B, G, R")
+        raise SqdetError(f"the image is {image.shape} {image.dtype}, expected (H, W, 3) uint8, B, G, R")
 
 
 def resize_to_input(image_bgr: np.ndarray, input_wh: tuple[int, int]) -> np.ndarray:
     """Stretches (H, W, 3) uint8 to the input size.
 
-    Linear interpolation reads only four source pixels, so a picture more than twice too large would alias
-    (a 4000-pixel photo loses thin objects); such a one is averaged over areas instead.
+    Linear interpolation reads only four source pixels, so an image more than twice too large would alias
+    (a 4000-pixel image loses thin objects); such a one is averaged over areas instead.
     """
     height, width = image_bgr.shape[:2]
     shrink = max(width / input_wh[0], height / input_wh[1])
@@ -36,10 +36,10 @@ def resize_to_input(image_bgr: np.ndarray, input_wh: tuple[int, int]) -> np.ndar
 def images_to_blob(
     images_bgr: Sequence[np.ndarray], spec: ModelSpec | ClassifierSpec, crop: bool = False
 ) -> np.ndarray:
-    """Pictures of any size, each (H, W, 3) uint8 BGR, to (N, 3, height, width) float32 as the spec says.
+    """Images of any size, each (H, W, 3) uint8 BGR, to (N, 3, height, width) float32 as the spec says.
 
     Args:
-        crop: False: pictures are stretched; True: they are scaled until they cover the input, and their middle is
+        crop: False: images are stretched; True: they are scaled until they cover the input, and their middle is
             taken, as cv2.dnn.blobFromImages does it.
     """
     resized = images_bgr if crop else [resize_to_input(image, spec.input_wh) for image in images_bgr]
@@ -48,7 +48,7 @@ def images_to_blob(
 
 
 def classifier_blob(image_bgr: np.ndarray, spec: ClassifierSpec) -> np.ndarray:
-    """A picture of any size, (H, W, 3) uint8 BGR, to (1, 3, height, width) float32 by the spec's resize rule."""
+    """An image of any size, (H, W, 3) uint8 BGR, to (1, 3, height, width) float32 by the spec's resize rule."""
     if spec.resize == "center_crop":
         side, (width, height) = spec.resize_side, spec.input_wh
         left, top = (side - width) // 2, (side - height) // 2

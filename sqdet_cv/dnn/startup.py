@@ -22,9 +22,9 @@ def start_network(net: cv2.dnn.Net, backend_name: str, forward: Callable[[], Out
     """Sets a backend on a network and runs its first forward pass there.
 
     Args:
-        backend_name: of `sqdet_cv.dnn.backends`, or "auto": CUDA where it is and works, else OpenCV's own on the CPU. Where
-            CUDA could be expected a warning, once a process, says why it is the CPU. `auto` tries nothing else: no
-            OpenCV with the others has been at hand to check their results.
+        backend_name: of `sqdet_cv.dnn.backends`, or "auto": CUDA where it is and works, else OpenCV's own on the CPU.
+            Where CUDA could be expected a warning, once a process, says why it is the CPU. `auto` tries nothing else:
+            no OpenCV with the others has been at hand to check their results.
         forward: sets an input of the right size and runs the network.
 
     Returns:

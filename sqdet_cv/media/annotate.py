@@ -1,4 +1,4 @@
-"""Detections drawn into a picture."""
+"""Detections drawn into an image."""
 
 from __future__ import annotations
 
@@ -24,21 +24,21 @@ def draw(
     line_width: int | None = None,
     text_height: int | None = None,
 ) -> np.ndarray:
-    """A copy of the picture with boxes, labels and scores; the better a detection, the further on top.
+    """A copy of the image with boxes, labels and scores; the better a detection, the further on top.
 
-    A tag that does not fit the picture's width loses its score, then shrinks, then is left out.
+    A tag that does not fit the image's width loses its score, then shrinks, then is left out.
 
     Args:
         image_bgr: (H, W, 3) uint8; stays as it is.
-        detections: in pixels of this picture. Letters outside ASCII appear as "?" in OpenCV 4.
-        line_width: pixels; None: in proportion to the picture.
-        text_height: pixels of a capital letter; None: in proportion to the picture.
+        detections: in pixels of this image. Letters outside ASCII appear as "?" in OpenCV 4.
+        line_width: pixels; None: in proportion to the image.
+        text_height: pixels of a capital letter; None: in proportion to the image.
 
     Returns:
         (H, W, 3) uint8.
 
     Raises:
-        SqdetError: the picture is no such array.
+        SqdetError: the image is no such array.
     """
     check_image(image_bgr)
     image = np.ascontiguousarray(image_bgr).copy()
@@ -55,7 +55,7 @@ def draw(
 
 
 def write_text(image_bgr: np.ndarray, text: str, corner_xy: tuple[int, int], scale: float) -> None:
-    """Writes white text with a dark rim, readable on any picture, into the picture itself.
+    """Writes white text with a dark rim, readable on any image, into the image itself.
 
     Args:
         image_bgr: (H, W, 3) uint8.
@@ -79,7 +79,7 @@ def class_color(class_id: int) -> tuple[int, int, int]:
 
 def _draw_box(image: np.ndarray, found: Detection, line_width: int) -> None:
     height, width = image.shape[:2]
-    inset = line_width // 2  # a thick line is drawn around its centre: keep its outer half in the picture
+    inset = line_width // 2  # a thick line is drawn around its centre: keep its outer half in the image
     x1, y1, x2, y2 = (round(value) for value in found.box_xyxy)
     top_left = (min(max(x1, inset), width - 1), min(max(y1, inset), height - 1))
     bottom_right = (max(min(x2, width) - 1 - inset, top_left[0]), max(min(y2, height) - 1 - inset, top_left[1]))
@@ -107,7 +107,7 @@ def _draw_tag(image: np.ndarray, found: Detection, line_width: int, text_height:
 def _fit_text(
     found: Detection, width: int, height: int, text_height: int
 ) -> tuple[str, int, int, tuple[int, int]] | None:
-    """The text, its height, the padding and the (width, height) of a tag no larger than the picture."""
+    """The text, its height, the padding and the (width, height) of a tag no larger than the image."""
     for capital in (text_height, min(text_height, SMALLEST_CAPITAL)):
         for text in (f"{found.label} {found.score:.2f}", found.label):
             scale, stroke = _font(capital)

@@ -1,6 +1,6 @@
-"""Where frames come from: a picture, a folder, a glob, a video, a camera or a stream.
+"""Where frames come from: an image, a folder, a glob, a video, a camera or a stream.
 
->>> for source in find_sources(["photos", "clip.mp4", "0"]):  # doctest: +SKIP
+>>> for source in find_sources(["images", "clip.mp4", "0"]):  # doctest: +SKIP
 ...     for frame in source.frames():
 ...         print(source, frame.index, frame.image_bgr.shape)
 """
@@ -29,12 +29,12 @@ VIDEO_SUFFIXES = frozenset(".mp4 .m4v .mov .avi .mkv .webm .mpg .mpeg .wmv .flv 
 
 STREAM_TIMEOUT_MS = 10_000  # OpenCV's own 30 s is long to look at, and Ctrl-C waits for it
 
-EXPECTED = "a picture, folder, glob, video file, camera number or stream URL"
+EXPECTED = "an image, folder, glob, video file, camera number or stream URL"
 
 
 @dataclass(frozen=True, eq=False)
 class Frame:
-    """One picture of a source.
+    """One image of a source.
 
     Attributes:
         image_bgr: (H, W, 3) uint8.
@@ -51,12 +51,12 @@ class Frame:
 
 @dataclass(frozen=True)
 class Source:
-    """One still picture or one moving thing.
+    """One still image or one moving thing.
 
     Attributes:
         address: path, camera number or URL, as OpenCV wants it.
         name: relative path with "/", for files about it: "sub/cat.jpg", "camera-0", "stream-192.168.0.7".
-        is_still: True for a picture, False for a video file, a camera or a stream.
+        is_still: True for an image, False for a video file, a camera or a stream.
     """
 
     address: str | int
@@ -106,7 +106,7 @@ class Source:
             raise SourceError(f"{self}: the stream does not open; expected a URL that answers with video")
         if self.is_live:
             raise SourceError(f"{self} does not open; expected a connected camera that no other program is using")
-        raise SourceError(f"{self}: not a picture or video that this OpenCV can read; expected {EXPECTED}")
+        raise SourceError(f"{self}: not an image or video that this OpenCV can read; expected {EXPECTED}")
 
     def _timing(self, capture: cv2.VideoCapture) -> tuple[float | None, int | None]:
         """Frame rate and number of frames, each None where OpenCV's answer is no use."""
@@ -124,7 +124,7 @@ def find_sources(arguments: Iterable[str]) -> list[Source]:
     out. Digits are a camera number; a file called "0" is "./0".
 
     Raises:
-        SourceError: a file that is missing or empty, or a folder or glob without pictures and videos.
+        SourceError: a file that is missing or empty, or a folder or glob without images and videos.
     """
     sources: dict[str | int, Source] = {}
     for argument in arguments:
@@ -134,7 +134,7 @@ def find_sources(arguments: Iterable[str]) -> list[Source]:
 
 
 def read_picture(path: str | Path) -> np.ndarray:
-    """A picture file as (H, W, 3) uint8 BGR, turned upright as its EXIF says; grey, 16 bit and alpha are converted.
+    """An image file as (H, W, 3) uint8 BGR, turned upright as its EXIF says; grey, 16 bit and alpha are converted.
 
     Raises SourceError that names the file.
     """
@@ -143,14 +143,14 @@ def read_picture(path: str | Path) -> np.ndarray:
     except OSError as error:
         raise SourceError(f"{path}: cannot be read: {error.strerror}") from None
     if not data:
-        raise SourceError(f"{path}: the file is empty; expected a picture")
+        raise SourceError(f"{path}: the file is empty; expected an image")
     try:
         with muted_stderr():
             image_bgr = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
     except cv2.error as error:  # a header that asks for more pixels than OpenCV allows, or a codec not built in
         raise SourceError(f"{path}: OpenCV refuses to decode it: {_reason(error)}") from None
     if image_bgr is None:
-        raise SourceError(f"{path}: damaged, or not a picture that this OpenCV can decode")
+        raise SourceError(f"{path}: damaged, or not an image that this OpenCV can decode")
     return image_bgr
 
 
@@ -179,7 +179,7 @@ def _expand(argument: str) -> list[Source]:
 def _in_folder(folder: Path) -> list[Source]:
     paths = sorted(path for path in folder.rglob("*") if _is_medium(path.relative_to(folder)) and path.is_file())
     if not paths:
-        raise SourceError(f"{folder}: the folder holds no picture or video ({_suffixes()})")
+        raise SourceError(f"{folder}: the folder holds no image or video ({_suffixes()})")
     return [_file(path, path.relative_to(folder).as_posix(), check=False) for path in paths]
 
 
@@ -193,14 +193,14 @@ def _in_glob(pattern: str) -> list[Source]:
     found = sorted(Path(name) for name in glob.glob(pattern, recursive=True))
     paths = [path for path in found if _is_medium(path.relative_to(base)) and path.is_file()]
     if not paths:
-        raise SourceError(f"{pattern}: the pattern matches no picture or video ({_suffixes()})")
+        raise SourceError(f"{pattern}: the pattern matches no image or video ({_suffixes()})")
     return [_file(path, path.relative_to(base).as_posix(), check=False) for path in paths]
 
 
 def _file(path: Path, name: str, check: bool = True) -> Source:
-    # Within a folder an empty file is one damaged picture of many, which must not keep the others from being read.
+    # Within a folder an empty file is one damaged image of many, which must not keep the others from being read.
     if check and path.stat().st_size == 0:
-        raise SourceError(f"{path}: the file is empty; expected a picture or video")
+        raise SourceError(f"{path}: the file is empty; expected an image or video")
     suffix = path.suffix.lower()
     if suffix not in PICTURE_SUFFIXES | VIDEO_SUFFIXES and _is_text(path):
         raise SourceError(f"{path}: a text file; expected {EXPECTED}")

@@ -1,4 +1,4 @@
-"""A window to show pictures in."""
+"""A window to show images in."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class Window:
         self._sized = False
 
     def show(self, image_bgr: np.ndarray) -> None:
-        """Puts a picture into the window; the first one sets its size, at most 1280 x 720."""
+        """Puts an image into the window; the first one sets its size, at most 1280 x 720."""
         if not self._sized:
             height, width = image_bgr.shape[:2]
             shrink = min(1.0, 1280 / width, 720 / height)

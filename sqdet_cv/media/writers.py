@@ -1,4 +1,4 @@
-"""What `sqdet detect` writes: annotated pictures and videos, JSON, CSV. Every file appears whole or not at all."""
+"""What `sqdet detect` writes: annotated images and videos, JSON, CSV. Every file appears whole or not at all."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from ..util.atomic_files import atomic_path, write_bytes_atomically
 from ..util.stderr import muted_stderr
 from .sources import Source
 
-# Encoders that OpenCV always has; a picture of another kind is written as PNG.
+# Encoders that OpenCV always has; an image of another kind is written as PNG.
 PICTURE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff"})
 
 # Tried in this order: every pip wheel has the first, an OpenCV without FFmpeg only the second.
@@ -65,7 +65,7 @@ def write_picture(path: Path, image_bgr: np.ndarray) -> None:
         ok = False
     if not ok:
         height, width = image_bgr.shape[:2]
-        raise SqdetError(f"{path}: OpenCV cannot write a {width} x {height} picture as {path.suffix}")
+        raise SqdetError(f"{path}: OpenCV cannot write a {width} x {height} image as {path.suffix}")
     write_bytes_atomically(path, data.tobytes())
 
 

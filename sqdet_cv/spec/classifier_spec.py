@@ -19,10 +19,10 @@ class ClassifierSpec(JsonSpec):
         labels: class names; the position is the class id. None empty; a name may stand there twice, as "crane" (the
             bird and the machine) does in ImageNet.
         input_wh: network input (width, height) in pixels.
-        mean_bgr: subtracted from the picture's B, G, R (0-255) before scaling.
+        mean_bgr: subtracted from the image's B, G, R (0-255) before scaling.
         scale: multiplied after the mean is subtracted.
         rgb: True if the network wants R first (the mean is still given as B, G, R).
-        resize: ``"stretch"``: the whole picture is stretched to the input (the 2017 module's sample);
+        resize: ``"stretch"``: the whole image is stretched to the input (the 2017 module's sample);
             ``"center_crop"``: it is stretched to a square of `resize_side` pixels, and the input is the middle of
             that (DeepScale's SqueezeNet: 227 of 256).
         resize_side: pixels, at least the larger side of the input; None for ``"stretch"``.

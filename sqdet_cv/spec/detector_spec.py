@@ -29,15 +29,15 @@ VOC_LABELS = (
 class ModelSpec(JsonSpec):
     """Everything outside the weights that a SqueezeDet-like model needs to be run or trained.
 
-    An anchor's index is ``(row * grid_width + column) * num_shapes + shape``. Its centre follows the paper's
+    An anchor's index is ``(row * grid_width + column) * anchors_per_cell + shape``. Its centre follows the paper's
     rule (arXiv 1612.01051, section 3.1), on each axis ``(i + 1 + inset) * size / (cells + 1 + 2 * inset)``.
 
     Attributes:
         labels: class names; the position is the class id. At least one, unique, not empty.
-        input_wh: network input (width, height) in pixels. Pictures are stretched to it.
+        input_wh: network input (width, height) in pixels. Images are stretched to it.
         grid_hw: (rows, columns) of the output grid.
         anchors_wh: anchor shapes (width, height) in input pixels, one row a shape.
-        mean_bgr: subtracted from the picture's B, G, R (0-255) before scaling.
+        mean_bgr: subtracted from the image's B, G, R (0-255) before scaling.
         scale: multiplied after the mean is subtracted.
         rgb: True if the network wants R first (the mean is still given as B, G, R).
         grid_inset: rings of cells cut off around the grid. 0 is the paper's rule; 1 describes the same network
@@ -95,14 +95,14 @@ class ModelSpec(JsonSpec):
         return len(self.labels)
 
     @property
-    def num_shapes(self) -> int:
+    def anchors_per_cell(self) -> int:
         """Anchor shapes per cell (K in the paper)."""
         return len(self.anchors_wh)
 
     @property
     def num_anchors(self) -> int:
         """Anchors in all: rows * columns * shapes."""
-        return self.grid_hw[0] * self.grid_hw[1] * self.num_shapes
+        return self.grid_hw[0] * self.grid_hw[1] * self.anchors_per_cell
 
     @property
     def anchors_cxcywh(self) -> np.ndarray:
@@ -123,7 +123,7 @@ class ModelSpec(JsonSpec):
         column_centres = self._centres(columns, column_extent)
         along_rows, along_columns = np.meshgrid(row_centres, column_centres, indexing="ij")
         cx, cy = (along_rows, along_columns) if self.grid_transposed else (along_columns, along_rows)
-        anchors = np.empty((rows, columns, self.num_shapes, 4), np.float64)
+        anchors = np.empty((rows, columns, self.anchors_per_cell, 4), np.float64)
         anchors[..., 0] = cx[:, :, None]
         anchors[..., 1] = cy[:, :, None]
         anchors[..., 2:] = np.asarray(self.anchors_wh)
@@ -133,7 +133,7 @@ class ModelSpec(JsonSpec):
         return (np.arange(cells) + 1 + self.grid_inset) * (extent / (cells + 1 + 2 * self.grid_inset))
 
     def resized(self, input_wh: tuple[int, int], grid_hw: tuple[int, int]) -> ModelSpec:
-        """The same model at another input size; anchors are stretched with the picture."""
+        """The same model at another input size; anchors are stretched with the image."""
         width, height = positive_ints(input_wh, "input_wh")
         fx, fy = width / self.input_wh[0], height / self.input_wh[1]
         anchors_wh = tuple((w * fx, h * fy) for w, h in self.anchors_wh)

@@ -16,7 +16,7 @@ from .loading import load_sample
 
 @pytest.fixture
 def sample(monkeypatch, tmp_path):
-    """In a folder with a blue and a red picture."""
+    """In a folder with a blue and a red image."""
     monkeypatch.chdir(tmp_path)
     for name, color in (("blue.png", BLUE_BGR), ("red.png", RED_BGR)):
         cv2.imwrite(name, np.full((120, 160, 3), color, np.uint8))
@@ -73,9 +73,9 @@ def test_top_5_is_pytorchs(sample, capsys):
 
 BAD = {
     "no arguments": ([], "required: PICTURE"),
-    "picture missing": (["--model", str(CLASSIFIER), "red.png", "no.jpg"], "no.jpg: no such file"),
-    "not a picture": (["--model", str(CLASSIFIER), "damaged.jpg"], "damaged.jpg: damaged, or not a picture"),
-    "camera": (["--model", str(CLASSIFIER), "0"], "camera 0: not a picture"),
+    "image missing": (["--model", str(CLASSIFIER), "red.png", "no.jpg"], "no.jpg: no such file"),
+    "not an image": (["--model", str(CLASSIFIER), "damaged.jpg"], "damaged.jpg: damaged, or not an image"),
+    "camera": (["--model", str(CLASSIFIER), "0"], "camera 0: not an image"),
     "model missing": (["--model", "no.onnx", "red.png"], "no.onnx: no such model file"),
     "a detector": (["--model", str(DETECTOR), "red.png"], "not a classifier spec"),
     "top": (["--model", str(CLASSIFIER), "red.png", "--top", "0"], "top is 0"),

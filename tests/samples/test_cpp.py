@@ -1,4 +1,4 @@
-"""The C++ samples, built by CMake against the system's OpenCV 4, find what `Detector` finds in real photos."""
+"""The C++ samples, built by CMake against the system's OpenCV 4, find what `Detector` finds in real images."""
 
 import dataclasses
 import math
@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from sqdet_cv import Detector, ModelSpec
-from sqdet_cv.boxes.ops import iou_matrix
+from sqdet_cv.boxes.ops import box_iou
 from tests.released import PHOTOS, ROOT, released_net
 
 pytest.importorskip("torch")
@@ -21,7 +21,7 @@ pytestmark = pytest.mark.skipif(
     reason="needs cmake, g++, libopencv-dev and libopencv-contrib-dev",
 )
 THRESHOLD = 0.3
-HIGH_THRESHOLD = 0.5  # from which on some photos have no more than 64 candidates at 416 px
+HIGH_THRESHOLD = 0.5  # from which on some images have no more than 64 candidates at 416 px
 
 
 @pytest.fixture(scope="module")
@@ -58,13 +58,13 @@ def run(program: Path, *arguments: object) -> list[tuple[str, float, np.ndarray]
 
 def kept_by_infer_bbox(found) -> list[int]:
     """Detections that no better one of their class overlaps by more than 0.1, a suppressed one or not."""
-    iou = iou_matrix(found.boxes_xyxy, found.boxes_xyxy)
+    iou = box_iou(found.boxes_xyxy, found.boxes_xyxy)
     better = [[j for j in range(i) if found.labels[j] == found.labels[i]] for i in range(len(found))]
     return [i for i in range(len(found)) if not any(iou[i, j] > 0.1 for j in better[i])]
 
 
 def test_infer_bbox_finds_what_detector_finds(built, model):
-    """On five real photos at least each object is one of `Detector`'s boxes (IoU above 0.9), and where the class's 64
+    """On five real images at least each object is one of `Detector`'s boxes (IoU above 0.9), and where the class's 64
     best anchors hold all candidates they are exactly those that its suppression leaves."""
     from export.__main__ import main
 
@@ -79,7 +79,7 @@ def test_infer_bbox_finds_what_detector_finds(built, model):
         objects = run(built / "detect_infer_bbox", caffe.with_suffix(".prototxt"), caffe, photo, HIGH_THRESHOLD)
         for label, score, box in objects:
             same = [d for d in found if d.label == label and abs(d.score - score) < 1e-3]
-            assert same and iou_matrix(box[None], np.array([d.box_xyxy for d in same])).max() > 0.9
+            assert same and box_iou(box[None], np.array([d.box_xyxy for d in same])).max() > 0.9
         if len(found) <= 64:
             assert sorted(label for label, _, _ in objects) == sorted(expected.labels)
             whole += bool(objects)

@@ -30,7 +30,7 @@ def test_writes_the_annotated_picture(sample, capsys):
 BAD = {
     "no arguments": ([], "usage: "),
     "missing": (["no.jpg", "o.png"], "no.jpg: cannot be read"),
-    "not a picture": (["text.jpg", "o.png"], "text.jpg: damaged, or not a picture"),
+    "not an image": (["text.jpg", "o.png"], "text.jpg: damaged, or not an image"),
     "out of no kind": ([str(CAT), "o.xyz"], "o.xyz: OpenCV cannot write"),
 }
 

@@ -83,9 +83,9 @@ BAD = {
     "model missing": (["no.onnx", "a.png", "o.png"], "no.onnx"),
     "another head": (["other.onnx", "a.png", "o.png"], "other.onnx: has no output boxes_xyxy"),
     "spec missing": (["alone.onnx", "a.png", "o.png"], "alone.json"),
-    "picture missing": ([DETECTOR, "no.png", "o.png"], "no.png"),
-    "not a picture": ([DETECTOR, "text.png", "o.png"], "text.png: not a picture"),
-    "empty picture": ([DETECTOR, "empty.png", "o.png"], "empty.png: not a picture"),
+    "image missing": ([DETECTOR, "no.png", "o.png"], "no.png"),
+    "not an image": ([DETECTOR, "text.png", "o.png"], "text.png: not an image"),
+    "empty image": ([DETECTOR, "empty.png", "o.png"], "empty.png: not an image"),
     "out in no folder": ([DETECTOR, "a.png", "nowhere/o.png"], "nowhere/o.png: cannot be written"),
     "out of no kind": ([DETECTOR, "a.png", "o.xyz"], "could not find a writer"),
 }

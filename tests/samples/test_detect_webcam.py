@@ -1,4 +1,4 @@
-"""The webcam sample without a webcam: videos, pictures, errors."""
+"""The webcam sample without a webcam: videos, images, errors."""
 
 import importlib.util
 from pathlib import Path

@@ -14,11 +14,11 @@ from ..common.errors import TrainError
 from ..models.squeezenet import LAYOUTS, SqueezeNet
 from .initialize import load_imagenet_archive
 
-CROP, SQUARE = 227, 256  # DeepScale's nets: trained on crops of that side out of pictures squeezed to such a square
+CROP, SQUARE = 227, 256  # DeepScale's nets: trained on crops of that side out of images squeezed to such a square
 
 
 def center_crop_spec(labels: Sequence[str], input_wh: tuple[int, int]) -> ClassifierSpec:
-    """A classifier that looks at the middle of the picture in DeepScale's proportion, 227 of 256 pixels."""
+    """A classifier that looks at the middle of the image in DeepScale's proportion, 227 of 256 pixels."""
     side = round(max(input_wh) * SQUARE / CROP)
     return ClassifierSpec(tuple(labels), input_wh, resize="center_crop", resize_side=side)
 

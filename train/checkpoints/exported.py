@@ -13,7 +13,7 @@ from sqdet_cv.errors import ModelFileError, SpecError
 from sqdet_cv.spec.detector_spec import ModelSpec
 
 from ..common.errors import TrainError
-from ..models.fuse import unfold
+from ..models.fuse import unfuse
 from ..models.squeezedet import NetConfig, SqueezeDet
 from ..models.squeezenet import FIRES, LAYOUTS
 
@@ -42,7 +42,7 @@ def read_released(path: str | Path) -> tuple[onnx.ModelProto, str | None]:
 
 
 def arrays_of(model: onnx.ModelProto) -> dict[str, torch.Tensor]:
-    """Its initialisers as float32. Our exports name them LAYER.weight and LAYER.bias, as `fold.folded_arrays` does."""
+    """Its initialisers as float32. Our exports name them LAYER.weight and LAYER.bias, as `fold.fused_arrays` does."""
     from onnx import numpy_helper
 
     return {
@@ -50,7 +50,7 @@ def arrays_of(model: onnx.ModelProto) -> dict[str, torch.Tensor]:
     }
 
 
-def net_from_released(path: str | Path) -> tuple[SqueezeDet, ModelSpec]:
+def net_from_exported(path: str | Path) -> tuple[SqueezeDet, ModelSpec]:
     """The net in evaluation mode, without BatchNorm, which is folded in such a file; and its spec.
 
     Raises:
@@ -68,8 +68,8 @@ def net_from_released(path: str | Path) -> tuple[SqueezeDet, ModelSpec]:
         raise TrainError(f"{path}: its model spec: {error}") from None
     arrays = arrays_of(model)
     try:
-        net = SqueezeDet(_config(model, arrays), spec.num_shapes, spec.num_classes)
-        net.load_state_dict(unfold(arrays, net.state_dict()))
+        net = SqueezeDet(_config(model, arrays), spec.anchors_per_cell, spec.num_classes)
+        net.load_state_dict(unfuse(arrays, net.state_dict()))
     except (KeyError, ValueError, RuntimeError) as error:
         reason = str(error).splitlines()[0]
         raise TrainError(f"{path}: not a detector as `python -m export onnx` writes it: {reason}") from None

@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 from ..common.errors import TrainError
-from ..models.fuse import IDLE_VARIANCE, folded_arrays, unfold
+from ..models.fuse import IDLE_VARIANCE, fused_arrays, unfuse
 from ..models.squeezenet import SqueezeNet, SqueezeNetFeatures
 from .exported import arrays_of, read_released
 from .native import CLASSIFIER_FORMAT, FORMAT, load_checkpoint, net_from_checkpoint
@@ -25,7 +25,7 @@ class Start(NamedTuple):
 
     Attributes:
         line: what came and what stayed, for the user.
-        idle_norms: whether norms were filled that only add a bias (`norms.settle_norms`).
+        idle_norms: whether norms were filled that only add a bias (`norms.recalibrate_batchnorm`).
     """
 
     line: str
@@ -82,7 +82,7 @@ def _from_archive(path: Path, own: dict[str, torch.Tensor]) -> dict[str, torch.T
                         arrays[f"{layer}.{kind}"] = torch.from_numpy(archive[key].astype(np.float32))
     except Exception as error:  # NumPy raises zip, pickle, end-of-file and type errors alike
         raise TrainError(f"{path}: not a NumPy archive: {error}") from None
-    return unfold(arrays, own)
+    return unfuse(arrays, own)
 
 
 def _archive_key(layer: str, kind: str) -> str:
@@ -98,8 +98,8 @@ def _from_checkpoint(path: Path, own: dict[str, torch.Tensor]) -> dict[str, torc
     if _norms(own, state) == _norms(state, own):
         return state
     if saved["format"] == FORMAT:
-        return unfold(folded_arrays(net_from_checkpoint(path)[0]), own)
-    return unfold({name.replace(".0.", "."): value for name, value in state.items()}, own)
+        return unfuse(fused_arrays(net_from_checkpoint(path)[0]), own)
+    return unfuse({name.replace(".0.", "."): value for name, value in state.items()}, own)
 
 
 def _norms(state: Mapping[str, torch.Tensor], other: Mapping[str, torch.Tensor]) -> set[str]:
@@ -109,4 +109,4 @@ def _norms(state: Mapping[str, torch.Tensor], other: Mapping[str, torch.Tensor])
 
 
 def _from_onnx(path: Path, own: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-    return unfold(arrays_of(read_released(path)[0]), own)
+    return unfuse(arrays_of(read_released(path)[0]), own)

@@ -15,14 +15,14 @@ from sqdet_cv.util.atomic_files import atomic_path
 from ..common.errors import TrainError
 from ..models.squeezedet import NetConfig, SqueezeDet
 from ..models.squeezenet import SqueezeNet
-from .exported import SUFFIXES, net_from_released
+from .exported import SUFFIXES, net_from_exported
 
 FORMAT = "sqdet-checkpoint-1"
 CLASSIFIER_FORMAT = "sqdet-classifier-checkpoint-1"
 
 
 def save_checkpoint(path: str | Path, net: SqueezeDet, spec: ModelSpec, ema: dict, state: dict) -> None:
-    """Writes {format, spec, net, num_shapes, model, ema, **state} at once or not at all."""
+    """Writes {format, spec, net, anchors_per_cell, model, ema, **state} at once or not at all."""
     values = {
         "format": FORMAT,
         "spec": spec.to_json(),
@@ -70,10 +70,10 @@ def load_checkpoint(path: str | Path, formats: Sequence[str] = (FORMAT,)) -> dic
 def net_from_checkpoint(path: str | Path) -> tuple[SqueezeDet, ModelSpec]:
     """The net with its averaged (EMA) weights in evaluation mode, and its spec; also of an exported .onnx or .sqdet."""
     if Path(path).suffix in SUFFIXES:
-        return net_from_released(path)
+        return net_from_exported(path)
     values = load_checkpoint(path)
     spec = ModelSpec.from_json(values["spec"])
-    net = SqueezeDet(NetConfig(**values["net"]), spec.num_shapes, spec.num_classes)
+    net = SqueezeDet(NetConfig(**values["net"]), spec.anchors_per_cell, spec.num_classes)
     net.load_state_dict(values["ema"])
     return net.eval(), spec
 

@@ -40,7 +40,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--lists", default="train", help="comma-separated lists (default: train)")
     parser.add_argument("--annotations", default="", help="folder of XML files that replace those of the devkit")
     parser.add_argument("--labels", default="", help=LABELS_HELP)
-    parser.add_argument("--size", type=int, default=416, help="network input in pixels; photos are stretched to it")
+    parser.add_argument("--size", type=int, default=416, help="network input in pixels; images are stretched to it")
     parser.add_argument("--shapes", default="9", help="how many, or a range to compare: 1-15 (default: 9)")
     parser.add_argument("--metric", choices=METRICS, default="iou", help="1 - IoU, or pixels as in 2017 (default: iou)")
     parser.add_argument("--seed", type=int, default=0, help="of the first centres")
@@ -59,7 +59,7 @@ def run(args: argparse.Namespace) -> None:
         for count in tqdm(counts, desc="k-means", unit="K", delay=1)
     }
     centres_wh = found[counts[-1]]
-    print(f"{len(shapes_wh)} boxes of {len(samples)} photos at {args.size} x {args.size} px\n")
+    print(f"{len(shapes_wh)} boxes of {len(samples)} images at {args.size} x {args.size} px\n")
     print(table(shapes_wh, found))
     print("\nwidth,height: " + "; ".join(f"{w:.0f},{h:.0f}" for w, h in centres_wh))
     if args.plot:

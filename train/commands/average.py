@@ -14,7 +14,7 @@ from pathlib import Path
 from ..checkpoints.native import net_from_checkpoint
 from ..common.errors import TrainError
 from ..compress.pipeline import save_plain, trained_config
-from ..models.fuse import fold
+from ..models.fuse import fuse_batchnorm
 from ..models.squeezedet import SqueezeDet
 
 
@@ -41,7 +41,7 @@ def run(args: argparse.Namespace) -> None:
     if len(args.checkpoints) < 2:
         raise TrainError(f"{args.checkpoints[0]}: the mean of one net is that net; expected two or more")
     read = [net_from_checkpoint(path) for path in args.checkpoints]
-    nets, (spec, *specs) = [fold(net) for net, _ in read], [spec for _, spec in read]
+    nets, (spec, *specs) = [fuse_batchnorm(net) for net, _ in read], [spec for _, spec in read]
     for path, net, other in zip(args.checkpoints[1:], nets[1:], specs):
         if replace(net.config, dropout=0.0) != replace(nets[0].config, dropout=0.0):  # which a released file forgets
             raise TrainError(f"{path}: a net of another shape than {args.checkpoints[0]}")

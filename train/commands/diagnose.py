@@ -1,4 +1,4 @@
-"""`python -m train diagnose`: pictures of what goes on inside a net, to find out why it does not learn.
+"""`python -m train diagnose`: images of what goes on inside a net, to find out why it does not learn.
 
 activations.png and dead_units.png (over the epochs, if a run measured them in its folder; else of the checkpoint
 alone), conv1_filters.png, weights.png and confidence.png. What they show: docs/diagnosis.md.
@@ -27,7 +27,7 @@ from ..diagnosis.activation_plots import plot_activations, plot_dead_units
 from ..diagnosis.activations import measure
 from ..diagnosis.confidence import count_confidences, plot_confidence
 from ..diagnosis.history import History, load_history
-from ..diagnosis.monitor import MOST_PICTURES, PICTURES, alarms, watched_images
+from ..diagnosis.monitor import MOST_PICTURES, PICTURES, find_warnings, monitored_images
 from ..diagnosis.weight_plots import plot_conv1_filters, plot_weights
 
 
@@ -61,12 +61,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "source", metavar="RUN", help="folder of a run (its best.pt, else last.pt is taken), or a checkpoint"
     )
-    parser.add_argument("--data", default="", help=f"{DATA_HELP} (default: none, and no picture that needs photos)")
-    parser.add_argument("--lists", default="train", help="lists whose photos the net is watched on (default: train)")
+    parser.add_argument("--data", default="", help=f"{DATA_HELP} (default: none, and no image that needs images)")
+    parser.add_argument("--lists", default="train", help="lists whose images the net is watched on (default: train)")
     parser.add_argument("--val", default="val", help="lists to count confidences on (default: val)")
     parser.add_argument("--photos", type=int, default=PICTURES, help=f"how many to watch on (default: {PICTURES})")
-    parser.add_argument("--workers", type=int, default=1, help="processes that load photos; 0: none (default: 1)")
-    parser.add_argument("--out", default="", help="folder for the pictures (default: the run's)")
+    parser.add_argument("--workers", type=int, default=1, help="processes that load images; 0: none (default: 1)")
+    parser.add_argument("--out", default="", help="folder for the images (default: the run's)")
 
 
 def run(args: argparse.Namespace) -> None:
@@ -76,7 +76,7 @@ def run(args: argparse.Namespace) -> None:
     require_matplotlib()
     checkpoint = find_checkpoint(Path(args.source))
     if not args.out and checkpoint.suffix in SUFFIXES:
-        raise TrainError(f"{checkpoint}: --out FOLDER is needed; only the pictures of a .pt go beside it")
+        raise TrainError(f"{checkpoint}: --out FOLDER is needed; only the images of a .pt go beside it")
     out = Path(args.out or checkpoint.parent)
     history = load_history(args.source) if Path(args.source).is_dir() else History()
     written = []
@@ -90,15 +90,15 @@ def run(args: argparse.Namespace) -> None:
             watched, val = (open_dataset(args.data, lists.split(","), spec.labels) for lists in (args.lists, args.val))
             if not history.epochs:
                 epoch = 1 if checkpoint.suffix in SUFFIXES else max(load_checkpoint(checkpoint).get("epoch", 0), 1)
-                history = History().with_epoch(epoch, measure(net, watched_images(watched, spec, args.photos)))
+                history = History().with_epoch(epoch, measure(net, monitored_images(watched, spec, args.photos)))
             counts = count_confidences(net, spec, val, args.workers)
-            title = f"Confidence of {checkpoint} on {len(val)} photos ({args.val})"
+            title = f"Confidence of {checkpoint} on {len(val)} images ({args.val})"
             written.append(out / "confidence.png")
             plot_confidence(written[-1], counts, title)
     written += draw_weights(out, net)
     if history.epochs:
         written += draw_history(out, history)
-        for line in alarms(History(), history.measurements[-1]):
+        for line in find_warnings(History(), history.measurements[-1]):
             print(line)
     print("\n".join(map(str, written)))
     if not args.data:

@@ -57,7 +57,7 @@ def overview(evaluation: Evaluation) -> str:
         for size, name in SIZES.items()
         if coco.objects[size]
     ]
-    if not any(len(photo.found) for photo in evaluation.kept) and not evaluation.everything.hit.any():
+    if not any(len(photo.found) for photo in evaluation.kept) and not evaluation.all_classes.true_positive.any():
         return "\n".join([*lines, f"no detection is right, whatever its score; {errors.missed.sum()} objects missed"])
     kinds = ", ".join(f"{errors.detections[kind].sum()} {name}" for kind, name in COLUMNS.items())
     lines.append(f"detections of score {evaluation.score:.3f} or more: {kinds}; {errors.missed.sum()} objects missed")
@@ -68,7 +68,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("model", help=MODEL_HELP)
     parser.add_argument("--mirror", action="store_true", help=MIRROR_HELP)
     parser.add_argument("--data", required=True, help=DATA_HELP)
-    parser.add_argument("--lists", default="val", help="comma-separated lists of photos (default: val)")
+    parser.add_argument("--lists", default="val", help="comma-separated lists of images (default: val)")
     parser.add_argument(
         "--group",
         action="append",
@@ -121,7 +121,7 @@ def run(args: argparse.Namespace) -> None:
         values = {"model": model, "lists": args.lists} | _values(evaluation)
         write_text_atomically(args.json, json.dumps(_without_nan(values), indent=1, allow_nan=False) + "\n")
     if args.calibration:
-        write_bytes_atomically(args.calibration, plot_calibration(calibration(evaluation.everything)))
+        write_bytes_atomically(args.calibration, plot_calibration(calibration(evaluation.all_classes)))
     if args.report:
         write_text_atomically(args.report, report_html(evaluation, model, f"{Path(args.data).name} {args.lists}"))
 
@@ -133,7 +133,7 @@ def _values(evaluation: Evaluation) -> dict[str, object]:
         "mean_ap": mean_ap(evaluation.classes),
         "coco_ap": coco.ap,
         "coco_ap_50": coco.ap_50,
-        "calibration_error": calibration(evaluation.everything).error,
+        "calibration_error": calibration(evaluation.all_classes).error,
         "score": evaluation.score,
         "errors": {name: int(errors.detections[kind].sum()) for kind, name in COLUMNS.items()}
         | {"missed": int(errors.missed.sum())},

@@ -24,7 +24,7 @@ def count_parameters(net: nn.Module) -> int:
 
 @torch.no_grad()
 def count_macs(net: nn.Module, input_wh: tuple[int, int]) -> int:
-    """Multiply-accumulates of all convolutions for one picture. Biases, norms and activations are not counted."""
+    """Multiply-accumulates of all convolutions for one image. Biases, norms and activations are not counted."""
     macs = 0
 
     def add(conv: nn.Conv2d, _: object, output: torch.Tensor) -> None:

@@ -26,14 +26,14 @@ from ..data.formats.open_dataset import HELP as DATA_HELP
 from ..data.formats.open_dataset import open_dataset
 from ..data.loader import DetectionData
 from ..data.transforms.augment import AugmentConfig
-from ..data.transforms.geometry import View
+from ..data.transforms.geometry import LabeledImage
 
 GREY_BGR = (160, 160, 160)
 GAP = 4  # pixels between the samples of a sheet
 
 
-def draw_view(view: View, labels: Sequence[str]) -> np.ndarray:
-    """A copy of the view's picture with its boxes."""
+def draw_view(view: LabeledImage, labels: Sequence[str]) -> np.ndarray:
+    """A copy of the view's image with its boxes."""
     image_bgr = view.image_bgr.copy()
     for x1, y1, x2, y2 in view.boxes_xyxy[view.ignore].round().astype(int).tolist():
         cv2.rectangle(image_bgr, (x1, y1), (x2 - 1, y2 - 1), GREY_BGR, 2)
@@ -44,7 +44,7 @@ def draw_view(view: View, labels: Sequence[str]) -> np.ndarray:
 
 
 def sheet(images_bgr: Sequence[np.ndarray], columns: int) -> np.ndarray:
-    """Pictures of one size in rows of `columns`, on white, with gaps; the last row may be short."""
+    """Images of one size in rows of `columns`, on white, with gaps; the last row may be short."""
     height, width = images_bgr[0].shape[:2]
     rows = -(-len(images_bgr) // columns)
     page = np.full((rows * (height + GAP) - GAP, columns * (width + GAP) - GAP, 3), 255, np.uint8)
@@ -82,4 +82,4 @@ def run(args: argparse.Namespace) -> None:
     with atomic_path(args.out) as temporary:
         if not cv2.imwrite(str(temporary), sheet(images, min(args.columns, len(images)))):
             raise TrainError(f"{args.out}: OpenCV cannot write it")
-    print(f"{args.out}: {len(images)} of {len(samples)} photos")
+    print(f"{args.out}: {len(images)} of {len(samples)} images")

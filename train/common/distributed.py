@@ -1,6 +1,6 @@
 """Several processes that train one net, as `torchrun` starts them; alone, every function here does nothing.
 
-Each process takes its share of every step's pictures and all end the step with the same weights, those of one process
+Each process takes its share of every step's images and all end the step with the same weights, those of one process
 that takes all of them (BatchNorm apart: without CUDA each process normalises by its own share).
 """
 
@@ -60,14 +60,14 @@ def rank() -> int:
     return dist.get_rank() if dist.is_initialized() else 0
 
 
-def begin_alike(net: nn.Module) -> None:
+def broadcast_weights(net: nn.Module) -> None:
     """Gives the net of every process the weights that the first process has."""
     if count() > 1:
-        net.load_state_dict(from_first(net.state_dict()))
+        net.load_state_dict(broadcast(net.state_dict()))
 
 
-def average_gradients(net: nn.Module) -> None:
-    """Leaves the mean of all processes' gradients in each: what a step with all their pictures has.
+def all_reduce_gradients(net: nn.Module) -> None:
+    """Leaves the mean of all processes' gradients in each: what a step with all their images has.
 
     All gradients go in one message, after the backward pass: they are a few MB. DistributedDataParallel sends while it
     still computes, but has a hold on the process group for as long as the run is in use.
@@ -81,7 +81,7 @@ def average_gradients(net: nn.Module) -> None:
 
 
 def synchronised_norms(net: nn.Module, device: torch.device) -> nn.Module:
-    """BatchNorm over all processes' pictures, which PyTorch has for CUDA only."""
+    """BatchNorm over all processes' images, which PyTorch has for CUDA only."""
     if count() > 1 and device.type == "cuda":
         return nn.SyncBatchNorm.convert_sync_batchnorm(net)
     return net
@@ -95,12 +95,12 @@ def total(value: torch.Tensor) -> torch.Tensor:
     return value
 
 
-def anywhere(flag: bool, device: torch.device) -> bool:
+def any_rank(flag: bool, device: torch.device) -> bool:
     """Whether it is true in any process."""
     return bool(total(torch.tensor(float(flag), device=device)) > 0) if count() > 1 else flag
 
 
-def from_first(value: T) -> T:
+def broadcast(value: T) -> T:
     """The value that the first process has."""
     values = [value]
     if count() > 1:
@@ -117,13 +117,13 @@ def gather(value: T) -> list[T]:
     return values
 
 
-def own_share(order: Sequence[T], batch: int, first_step: int, rank: int, count: int) -> list[T]:
+def rank_slice(order: Sequence[T], batch: int, first_step: int, rank: int, count: int) -> list[T]:
     """What a process loads of an epoch's order, from a step on: of each step's batch * count items its part.
 
     All but the last step have `batch` items for each process. So that the last has as many for one as for another,
     the first items come once more where the number of items is no multiple of count.
 
-    >>> own_share("abcdefg", 2, 0, rank=1, count=2)  # the steps are ab|cd and ef|ga
+    >>> rank_slice("abcdefg", 2, 0, rank=1, count=2)  # the steps are ab|cd and ef|ga
     ['c', 'd', 'g', 'a']
     """
     items = list(order) + list(islice(cycle(order), -len(order) % count))

@@ -80,7 +80,7 @@ def narrow(net: SqueezeDet, kept: Mapping[str, torch.Tensor]) -> SqueezeDet:
         backbone_fires=tuple(width for path, width in widths.items() if path.startswith("features.")),
         head_fires=tuple(width for path, width in widths.items() if path.startswith("head.")),
     )
-    small, convs = SqueezeDet(config, net.num_shapes, net.num_classes), convolutions(net)
+    small, convs = SqueezeDet(config, net.anchors_per_cell, net.num_classes), convolutions(net)
     for name, conv in convolutions(small).items():
         outputs, inputs = parts[name]
         conv.weight.copy_(convs[name].weight[outputs][:, inputs])
@@ -118,7 +118,7 @@ def cells(net: SqueezeDet, input_wh: tuple[int, int]) -> dict[str, int]:
 
 
 def multiply_adds(net: SqueezeDet, input_wh: tuple[int, int]) -> int:
-    """Of all convolutions, for one picture."""
+    """Of all convolutions, for one image."""
     places = cells(net, input_wh)
     return sum(places[name] * conv.weight.numel() for name, conv in convolutions(net).items())
 

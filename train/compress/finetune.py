@@ -1,4 +1,4 @@
-"""What `Fit` does, for a net that is masked or shared."""
+"""What `DetectionTrainer` does, for a net that is masked or shared."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from sqdet_cv.spec.detector_spec import ModelSpec
 
 from ..checkpoints.native import load_checkpoint
 from ..models.squeezedet import SqueezeDet
-from ..trainers.detection import Fit, FitConfig, load_samples
+from ..trainers.detection import DetectionTrainer, FitConfig, load_samples
 from .prune import cubic_sparsity, prune, zero_share
 
 
-class Retrain(Fit):
+class FinetuneTrainer(DetectionTrainer):
     """One stage of a compression: a training run in a folder of its own, which the compression's --resume resumes."""
 
     def __init__(self, config: FitConfig, net: SqueezeDet, spec: ModelSpec) -> None:
@@ -38,7 +38,7 @@ class Retrain(Fit):
             super()._save(name)
 
 
-class GradualPruning(Retrain):
+class GradualPruningTrainer(FinetuneTrainer):
     """Retrains a net with masks while its sparsity rises from what it is.
 
     Args:

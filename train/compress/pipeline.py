@@ -23,18 +23,18 @@ from ..data.formats.open_dataset import open_dataset
 from ..data.loader import Batch, DetectionData, epoch_order, make_loader
 from ..engine.optim import freeze
 from ..engine.run_folder import ARGS, begin_run, refuse_old_run
-from ..models.fuse import fold, with_norms
+from ..models.fuse import fuse_batchnorm, unfuse_batchnorm
 from ..models.squeezedet import SqueezeDet
 from ..teachers.online import ViewTeacher
-from ..trainers.detection import SETTLE_STEPS, FitConfig, load_samples
+from ..trainers.detection import CALIBRATION_STEPS, FitConfig, load_samples
 from .bit_allocation import layer_bits
 from .config import CompressConfig
 from .filter_pruning import check_share, choose, filter_costs, filters, fire_widths, loss_changes, multiply_adds, narrow
-from .finetune import GradualPruning, Retrain
+from .finetune import FinetuneTrainer, GradualPruningTrainer
 from .prune import add_masks, prune, zero_share
 from .reconstruct import input_moments, refit
 from .summary import table
-from .weight_sharing import share, share_counts
+from .weight_sharing import share_counts, share_weights
 
 SLICE_PHOTOS = 128  # that say which filters matter
 
@@ -56,7 +56,7 @@ class Compress:
         run = cls(config)
         spec = spec.resized(size, net.grid_hw(size))
         freeze(copy.deepcopy(net), config.frozen)  # for its errors
-        folded = fold(net)
+        folded = fuse_batchnorm(net)
         if config.bits:
             layer_bits(folded, config)  # for its errors
         check_share(folded, config.structured)
@@ -94,7 +94,7 @@ class Compress:
             return
         net, spec = net_from_checkpoint(self.out / source)
         trained = load_checkpoint(self.out / source)["config"]
-        save_plain(self.out / result, fold(change(net, spec, FitConfig.from_saved(trained))), spec, trained)
+        save_plain(self.out / result, fuse_batchnorm(change(net, spec, FitConfig.from_saved(trained))), spec, trained)
 
     def _sliced(self, net: SqueezeDet, spec: ModelSpec, trained: FitConfig) -> SqueezeDet:
         config, size = self.config, spec.input_wh
@@ -113,7 +113,7 @@ class Compress:
         config = self.config
         if config.narrow_epochs:
             fit_config = config.fit_config(trained, "narrow", config.narrow_epochs, config.lr)
-            return Retrain(fit_config, ready_to_train(net, fit_config, spec), spec).result()
+            return FinetuneTrainer(fit_config, ready_to_train(net, fit_config, spec), spec).result()
         return net
 
     def _pruned(self, net: SqueezeDet, spec: ModelSpec, trained: FitConfig) -> SqueezeDet:
@@ -122,7 +122,7 @@ class Compress:
             fit_config = config.fit_config(trained, "prune", config.pruning_epochs, config.lr)
             net = ready_to_train(net, fit_config, spec)
             add_masks(net)
-            stage = GradualPruning(
+            stage = GradualPruningTrainer(
                 fit_config,
                 net,
                 spec,
@@ -140,10 +140,10 @@ class Compress:
         config = self.config
         if not config.bits:
             return net
-        share(net, share_counts(net, layer_bits(net, config), config.bias_bits), config.start, config.seed)
+        share_weights(net, share_counts(net, layer_bits(net, config), config.bias_bits), config.start, config.seed)
         if config.centroid_epochs:
             fit_config = config.fit_config(trained, "share", config.centroid_epochs, config.centroid_lr)
-            return Retrain(fit_config, net, spec).result()
+            return FinetuneTrainer(fit_config, net, spec).result()
         return net
 
 
@@ -159,7 +159,9 @@ def trained_config(checkpoint: str) -> dict:
 
 def ready_to_train(net: SqueezeDet, config: FitConfig, spec: ModelSpec) -> SqueezeDet:
     """The folded net with BatchNorm again."""
-    return with_norms(net, (batch.images for batch in first_batches(config, spec, SETTLE_STEPS * config.batch)))
+    return unfuse_batchnorm(
+        net, (batch.images for batch in first_batches(config, spec, CALIBRATION_STEPS * config.batch))
+    )
 
 
 def first_batches(config: FitConfig, spec: ModelSpec, photos: int) -> list[Batch]:

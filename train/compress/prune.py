@@ -6,16 +6,16 @@ import torch
 from torch import nn
 from torch.nn.utils import parametrize
 
-from ..models.fuse import convolutions, folded_weights
+from ..models.fuse import convolutions, fused_weights
 
 SCOPES = ("layer", "global", "lamp")
 
 
-class Masked(nn.Module):
+class PruningMask(nn.Module):
     """Parametrisation of a weight: where `kept` is False it is +0.0, whatever the optimiser, its momentum, weight
     decay or an average do to the tensor behind it.
 
-    The mask is a buffer, so checkpoints and `WeightAverage` carry it. The gradient of a pruned weight is 0.
+    The mask is a buffer, so checkpoints and `ModelEma` carry it. The gradient of a pruned weight is 0.
     """
 
     def __init__(self, weight: torch.Tensor) -> None:
@@ -33,7 +33,7 @@ class Masked(nn.Module):
 def add_masks(net: nn.Module) -> None:
     """Gives the weight of every convolution a mask, which keeps what is not zero already. Biases are not pruned."""
     for conv in convolutions(net).values():
-        parametrize.register_parametrization(conv, "weight", Masked(conv.weight))
+        parametrize.register_parametrization(conv, "weight", PruningMask(conv.weight))
 
 
 @torch.no_grad()
@@ -49,7 +49,7 @@ def prune(net: nn.Module, sparsity: float, scope: str = "layer") -> None:
             whose inputs are large has small weights, and can lose them all. "lamp": the smallest of all layers by
             `lamp_scores`, which do not depend on a layer's scale.
     """
-    convs, weights = convolutions(net), folded_weights(net)
+    convs, weights = convolutions(net), fused_weights(net)
     masks = [(conv.parametrizations.weight[0].kept, weights[name]) for name, conv in convs.items()]
     size = lamp_scores if scope == "lamp" else torch.abs
     for group in [[mask] for mask in masks] if scope == "layer" else [masks]:

@@ -1,4 +1,4 @@
-"""What a narrower net's weights should be so that each layer says what it did: least squares on a few photos."""
+"""What a narrower net's weights should be so that each layer says what it did: least squares on a few images."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from ..models.fuse import convolutions
 from ..models.squeezedet import SqueezeDet
 from .filter_pruning import all_kept
 
-RIDGE = 1e-4  # pull towards the old weights, as a share of the mean square of the inputs: decides where photos do not
+RIDGE = 1e-4  # pull towards the old weights, as a share of the mean square of the inputs: decides where images do not
 
 
 @torch.no_grad()
 def input_moments(net: SqueezeDet, batches: Iterable[torch.Tensor]) -> dict[str, torch.Tensor]:
-    """The mean of x x^T over all places of all pictures, of each convolution but the first: x is what the convolution
+    """The mean of x x^T over all places of all images, of each convolution but the first: x is what the convolution
     multiplies with its weights (in the order of `weight.flatten(1)`), and 1 for the bias. float64.
 
     Args:
-        batches: pictures, (N, 3, H, W) each.
+        batches: images, (N, 3, H, W) each.
     """
     convs = dict(list(convolutions(net).items())[1:])
     sums = {name: torch.zeros(()) for name in convs}

@@ -1,7 +1,7 @@
 """`python -m train sensitivity`: what it costs to prune one layer, or to let it share weights, the others untouched.
 
 Deep Compression's figures of that kind say where weights are redundant. The numbers go to OUT/sensitivity.json, which
-`python -m train compress --scan` reads, after every layer; the same command goes on with what is there. The picture is
+`python -m train compress --scan` reads, after every layer; the same command goes on with what is there. The image is
 OUT/sensitivity.png.
 """
 
@@ -24,22 +24,22 @@ from ..checkpoints.native import net_from_checkpoint
 from ..common.errors import TrainError
 from ..data.formats.open_dataset import HELP as DATA_HELP
 from ..data.formats.open_dataset import open_dataset
-from ..data.sample import VocSample
+from ..data.sample import Sample
 from ..detectors.open_detector import TorchDetector
 from ..evaluation.evaluate import EVAL_SCORE_THRESHOLD, evaluate, mean_ap
-from ..models.fuse import convolutions, fold
+from ..models.fuse import convolutions, fuse_batchnorm
 from ..models.squeezedet import SqueezeDet
 from .config import MAX_BITS
 from .prune import add_masks, prune
 from .sensitivity_plot import plot_scan
-from .weight_sharing import share
+from .weight_sharing import share_weights
 
 
 class Scan:
-    """The mAP of a net on some photos, whole or with one layer changed."""
+    """The mAP of a net on some images, whole or with one layer changed."""
 
-    def __init__(self, net: SqueezeDet, spec: ModelSpec, samples: Sequence[VocSample]) -> None:
-        self.net, self.spec, self.samples = fold(net), spec, samples
+    def __init__(self, net: SqueezeDet, spec: ModelSpec, samples: Sequence[Sample]) -> None:
+        self.net, self.spec, self.samples = fuse_batchnorm(net), spec, samples
 
     def measure(self, net: SqueezeDet) -> float:
         """mAP in [0, 1]."""
@@ -55,7 +55,7 @@ class Scan:
 
     def shared(self, layer: str, bits: int) -> float:
         net = copy.deepcopy(self.net)
-        share(net, {f"{layer}.weight": 2**bits})
+        share_weights(net, {f"{layer}.weight": 2**bits})
         return self.measure(net)
 
 
@@ -73,8 +73,8 @@ def numbers(text: str, kind: type, low: float, high: float, name: str) -> list:
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("checkpoint", help="of `python -m train fit`")
     parser.add_argument("--data", required=True, help=DATA_HELP)
-    parser.add_argument("--lists", default="val", help="comma-separated lists of photos (default: val)")
-    parser.add_argument("--photos", type=int, default=0, help="only so many photos, evenly from the list; 0: all")
+    parser.add_argument("--lists", default="val", help="comma-separated lists of images (default: val)")
+    parser.add_argument("--photos", type=int, default=0, help="only so many images, evenly from the list; 0: all")
     parser.add_argument("--sparsities", default="0.3,0.5,0.7,0.9", help="shares to prune (default: 0.3,0.5,0.7,0.9)")
     parser.add_argument("--bits", default="1,2,3,4", help="2^bits shared weights (default: 1,2,3,4)")
     parser.add_argument("--out", default="runs/sensitivity", help="folder to write to (default: runs/sensitivity)")
@@ -98,7 +98,7 @@ def run(args: argparse.Namespace) -> None:
     scan = Scan(net, spec, samples)
     if "map" not in found:
         found |= {"map": scan.measure(scan.net), "pruned": {}, "shared": {}}
-    bar = tqdm(convolutions(scan.net), desc=f"{len(samples)} photos", unit="layer")
+    bar = tqdm(convolutions(scan.net), desc=f"{len(samples)} images", unit="layer")
     for layer in bar:
         if layer in found["shared"]:
             continue

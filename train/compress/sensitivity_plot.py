@@ -1,4 +1,4 @@
-"""Picture of a sensitivity scan: points of mAP lost, by layer and by how much is taken from it."""
+"""Image of a sensitivity scan: points of mAP lost, by layer and by how much is taken from it."""
 
 from __future__ import annotations
 
@@ -36,6 +36,6 @@ def plot_scan(path: Path, scan: dict) -> None:
             colour = "white" if value > most / 2 else "black"
             axes.text(column, row, f"{value:.1f}", ha="center", va="center", color=colour, fontsize=8)
     figure.colorbar(picture, ax=all_axes, label="points of mAP lost", shrink=0.6)
-    figure.suptitle(f"One layer at a time: mAP {100 * scan['map']:.1f} on {scan['photos']} photos, less ...")
+    figure.suptitle(f"One layer at a time: mAP {100 * scan['map']:.1f} on {scan['photos']} images, less ...")
     with atomic_path(path) as temporary:
         figure.savefig(temporary)

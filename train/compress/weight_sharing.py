@@ -15,12 +15,12 @@ from ..models.fuse import convolutions
 from .kmeans import cluster, nearest
 
 
-class Shared(nn.Module):
+class SharedWeights(nn.Module):
     """Parametrisation of a tensor by its centroids: (k,) to `indices`' shape. Index 0 is +0.0 and learns nothing,
     index i is centroid i - 1.
 
     The tensor that learns is the (k,) centroids, so the gradient of a centroid is the sum of those of its members.
-    The indices are a buffer, so checkpoints and `WeightAverage` carry them.
+    The indices are a buffer, so checkpoints and `ModelEma` carry them.
     """
 
     def __init__(self, indices: torch.Tensor, count: int) -> None:
@@ -38,12 +38,12 @@ class Shared(nn.Module):
         return (sums / torch.bincount(indices, minlength=self.count + 1))[1:].to(tensor.dtype)
 
 
-def share(net: nn.Module, counts: Mapping[str, int], start: str = "linear", seed: int = 0) -> None:
+def share_weights(net: nn.Module, counts: Mapping[str, int], start: str = "linear", seed: int = 0) -> None:
     """Shares the tensors named in `counts` ("features.conv1.weight": 64): each gets so many centroids at most, beside
     zero. What is zero stays zero.
 
     Args:
-        net: one with plain weights (`fold`), on the CPU.
+        net: one with plain weights (`fuse_batchnorm`), on the CPU.
         start: how k-means begins, one of `kmeans.STARTS`.
     """
     layers = convolutions(net)
@@ -52,7 +52,7 @@ def share(net: nn.Module, counts: Mapping[str, int], start: str = "linear", seed
         tensor = getattr(layers[layer], kind)
         indices, used = cluster_indices(tensor.detach().numpy(), count, start, seed)
         if used:
-            parametrize.register_parametrization(layers[layer], kind, Shared(torch.from_numpy(indices), used))
+            parametrize.register_parametrization(layers[layer], kind, SharedWeights(torch.from_numpy(indices), used))
 
 
 def cluster_indices(tensor: np.ndarray, count: int, start: str = "linear", seed: int = 0) -> tuple[np.ndarray, int]:
@@ -78,7 +78,8 @@ def formula_ratio(items: int, clusters: int, bits: int = 32) -> float:
 
 
 def share_counts(net: nn.Module, bits: Mapping[str, int], bias_bits: int) -> dict[str, int]:
-    """What `share` is to do: 2^bits centroids for each weight, and 2^bias_bits for each bias where that is smaller.
+    """What `share_weights` is to do: 2^bits centroids for each weight, and 2^bias_bits for each bias where that
+    is smaller.
 
     Args:
         bits: by convolution; 0 leaves its weight as it is.

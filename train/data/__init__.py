@@ -1,5 +1,5 @@
 from .formats.open_dataset import open_dataset
 from .loader import DetectionData, make_loader
-from .sample import VocSample
+from .sample import Sample
 
-__all__ = ["DetectionData", "VocSample", "make_loader", "open_dataset"]
+__all__ = ["DetectionData", "Sample", "make_loader", "open_dataset"]

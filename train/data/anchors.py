@@ -9,7 +9,7 @@ from tqdm import tqdm
 
 from ..common.errors import TrainError
 from .loader import read_image
-from .sample import VocSample
+from .sample import Sample
 
 
 def shape_iou(a_wh: np.ndarray, b_wh: np.ndarray) -> np.ndarray:
@@ -86,16 +86,16 @@ def _spread_start(shapes_wh: np.ndarray, count: int, distance: Callable, rng: np
     return shapes_wh[chosen].astype(np.float64)
 
 
-def network_shapes(samples: Sequence[VocSample], size_wh: tuple[int, int]) -> np.ndarray:
-    """(n, 2) float64: width and height of all boxes after stretching each photo to size_wh."""
+def network_shapes(samples: Sequence[Sample], size_wh: tuple[int, int]) -> np.ndarray:
+    """(n, 2) float64: width and height of all boxes after stretching each image to size_wh."""
     shapes = [np.zeros((0, 2))]
-    # A photo is read only where its XML does not say its size; then this takes long.
+    # An image is read only where its XML does not say its size; then this takes long.
     for sample in tqdm([s for s in samples if len(s.boxes_xyxy)], desc="box shapes", unit="photo", delay=1):
         photo_wh = sample.size_wh or read_image(sample.image_path).shape[1::-1]
         shapes.append((sample.boxes_xyxy[:, 2:] - sample.boxes_xyxy[:, :2]) * (np.array(size_wh) / photo_wh))
     return np.concatenate(shapes)
 
 
-def find_anchors(samples: Sequence[VocSample], size: int, count: int, seed: int) -> np.ndarray:
-    """(count, 2) anchor shapes for the samples' boxes after stretching each photo to size x size."""
+def find_anchors(samples: Sequence[Sample], size: int, count: int, seed: int) -> np.ndarray:
+    """(count, 2) anchor shapes for the samples' boxes after stretching each image to size x size."""
     return cluster_shapes(network_shapes(samples, (size, size)), count, seed)

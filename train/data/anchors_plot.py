@@ -1,4 +1,4 @@
-"""Picture of the boxes of a data set and the anchor shapes found in them (figure 5 of the 2017 project's blog)."""
+"""Image of the boxes of a data set and the anchor shapes found in them (figure 5 of the 2017 project's blog)."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def plot_clusters(path: str, shapes_wh: np.ndarray, centres_wh: np.ndarray, metr
             path_effects=[withStroke(linewidth=3, foreground="white")],
             zorder=4,
         )
-    limits = (-0.01 * size, 1.01 * size)  # boxes as large as the photo lie on the border
+    limits = (-0.01 * size, 1.01 * size)  # boxes as large as the image lie on the border
     axes.set(xlim=limits, ylim=limits, aspect="equal", xlabel="width of the box (px)", ylabel="height of the box (px)")
     axes.grid(alpha=0.25)
     axes.set_axisbelow(True)

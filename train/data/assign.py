@@ -1,4 +1,4 @@
-"""Which anchor should say what: objects of one photo to one row per anchor."""
+"""Which anchor should say what: objects of one image to one row per anchor."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from sqdet_cv.boxes.ops import cxcywh_to_xyxy, encode_boxes, iou_matrix, xyxy_to_cxcywh
+from sqdet_cv.boxes.ops import box_iou, cxcywh_to_xyxy, encode_boxes, xyxy_to_cxcywh
 from sqdet_cv.spec.detector_spec import ModelSpec
 
 POSITIVE_IOU = 0.5  # above it an anchor is responsible for the object
@@ -56,14 +56,14 @@ def assign(
     Anchors above IGNORE_IOU with any object, `ignore` ones included, are not negatives.
 
     Args:
-        boxes_xyxy: (n, 4) in input pixels, of positive area; class_ids, ignore, weights: (n,), as in VocSample.
+        boxes_xyxy: (n, 4) in input pixels, of positive area; class_ids, ignore, weights: (n,), as in Sample.
         class_probabilities: (n, C), as there.
     """
     count = spec.num_anchors
     owner = np.full(count, -1)
     negative, near_ignored = np.ones(count, bool), np.zeros(count, bool)
     if len(boxes_xyxy):
-        iou = iou_matrix(cxcywh_to_xyxy(spec.anchors_cxcywh), boxes_xyxy)
+        iou = box_iou(cxcywh_to_xyxy(spec.anchors_cxcywh), boxes_xyxy)
         negative = iou.max(axis=1) < IGNORE_IOU
         near_ignored = iou[:, ignore].max(axis=1, initial=0) >= IGNORE_IOU
         (real,) = np.nonzero(~ignore)
@@ -110,7 +110,7 @@ def unique_anchors(boxes_xyxy: np.ndarray, spec: ModelSpec) -> np.ndarray:
         (n,) int64 anchor indices; no two are equal while n <= num_anchors.
     """
     anchors = spec.anchors_cxcywh
-    iou = iou_matrix(cxcywh_to_xyxy(anchors), boxes_xyxy)
+    iou = box_iou(cxcywh_to_xyxy(anchors), boxes_xyxy)
     taken = np.zeros(len(anchors), bool)
     chosen = np.empty(len(boxes_xyxy), np.int64)
     for i, box_cxcywh in enumerate(xyxy_to_cxcywh(boxes_xyxy)):

@@ -1,6 +1,6 @@
-"""`python -m train crops`: the boxes of a VOC data set as pictures in ImageNet's layout, for `train classify`.
+"""`python -m train crops`: the boxes of a VOC data set as images in ImageNet's layout, for `train classify`.
 
-OUT/LIST/CLASS/PHOTO_N.jpg is box N of the photo. Boxes marked difficult are left out.
+OUT/LIST/CLASS/PHOTO_N.jpg is box N of the image. Boxes marked difficult are left out.
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ from ..common.labels import parse_labels
 from .formats.open_dataset import HELP as DATA_HELP
 from .formats.open_dataset import open_dataset
 from .loader import read_image
-from .sample import VocSample
+from .sample import Sample
 
 
 def crop_box(image_bgr: np.ndarray, box_xyxy: np.ndarray, margin: float) -> np.ndarray:
     """The box out of (H, W, 3), each side moved outwards by `margin` times the box's width or height, as far as the
-    photo goes. Borders are rounded outwards to whole pixels; a box outside the photo gives an empty picture."""
+    image goes. Borders are rounded outwards to whole pixels; a box outside the image gives an empty image."""
     height, width = image_bgr.shape[:2]
     x1, y1, x2, y2 = map(float, box_xyxy)
     dx, dy = margin * (x2 - x1), margin * (y2 - y1)
@@ -36,12 +36,12 @@ def crop_box(image_bgr: np.ndarray, box_xyxy: np.ndarray, margin: float) -> np.n
 
 
 def write_crops(
-    samples: Sequence[VocSample], labels: Sequence[str], folder: Path, margin: float, min_side: int, max_side: int
+    samples: Sequence[Sample], labels: Sequence[str], folder: Path, margin: float, min_side: int, max_side: int
 ) -> int:
     """Writes FOLDER/CLASS/PHOTO_N.jpg and returns how many. The folder appears whole or not at all.
 
     Args:
-        min_side: boxes whose shorter side in the photo has fewer pixels are left out.
+        min_side: boxes whose shorter side in the image has fewer pixels are left out.
         max_side: larger crops are shrunk to this longer side.
     """
     folder.parent.mkdir(parents=True, exist_ok=True)
@@ -55,14 +55,14 @@ def write_crops(
                     continue
                 crop = crop_box(image, box, margin)
                 if crop.size == 0:
-                    raise TrainError(f"{sample.image_path}: box {box.tolist()} lies outside the photo")
+                    raise TrainError(f"{sample.image_path}: box {box.tolist()} lies outside the image")
                 path = whole / labels[class_id] / f"{sample.image_path.stem}_{n}.jpg"
                 path.parent.mkdir(parents=True, exist_ok=True)
                 if not cv2.imwrite(str(path), _shrink(crop, max_side), [cv2.IMWRITE_JPEG_QUALITY, 95]):
                     raise TrainError(f"{path}: OpenCV cannot write it")
                 written += 1
         if not written:
-            raise TrainError(f"{folder}: nothing to write: no box of at least {min_side} pixels in its photos")
+            raise TrainError(f"{folder}: nothing to write: no box of at least {min_side} pixels in its images")
         os.replace(whole, folder)
     return written
 
@@ -78,7 +78,7 @@ def _shrink(image_bgr: np.ndarray, max_side: int) -> np.ndarray:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--data", required=True, help=DATA_HELP)
-    parser.add_argument("--lists", default="train,val", help="comma-separated lists of photos (default: train,val)")
+    parser.add_argument("--lists", default="train,val", help="comma-separated lists of images (default: train,val)")
     parser.add_argument("--out", required=True, type=Path, help="folder to write; a folder per list goes into it")
     parser.add_argument("--labels", default="", help=LABELS_HELP)
     parser.add_argument("--margin", type=float, default=0.1, help="surroundings, as a share of the box (default: 0.1)")
@@ -97,4 +97,4 @@ def run(args: argparse.Namespace) -> None:
             raise TrainError(f"{args.out / name}: exists already; remove it or name another --out")
     for name, samples in {name: open_dataset(args.data, [name], labels) for name in lists}.items():
         count = write_crops(samples, labels, args.out / name, args.margin, args.min_side, args.max_side)
-        print(f"{args.out / name}: {count} pictures of {len(list((args.out / name).iterdir()))} classes")
+        print(f"{args.out / name}: {count} images of {len(list((args.out / name).iterdir()))} classes")

@@ -1,6 +1,6 @@
-"""Pictures to classify, in ImageNet's layout: a folder per class, pictures in it.
+"""Images to classify, in ImageNet's layout: a folder per class, images in it.
 
-Every random choice depends on (seed, epoch, picture) alone, as in `loader.py`.
+Every random choice depends on (seed, epoch, image) alone, as in `loader.py`.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from .transforms.photometric import shift_colours
 
 @dataclass(frozen=True)
 class ImageFolder:
-    """The pictures of one folder: labels (C names), and paths and class ids side by side, in sorted order."""
+    """The images of one folder: labels (C names), and paths and class ids side by side, in sorted order."""
 
     labels: tuple[str, ...]
     paths: tuple[Path, ...]
@@ -33,14 +33,14 @@ class ImageFolder:
 
 
 def read_image_folder(root: str | Path, labels: Sequence[str] | None = None) -> ImageFolder:
-    """Lists FOLDER/CLASS/picture; the pictures themselves are not opened.
+    """Lists FOLDER/CLASS/picture; the images themselves are not opened.
 
     Args:
         root: the folder; a class per folder in it.
         labels: class names in the order of their ids; the folder may lack some. None: the folders' names, sorted.
 
     Raises:
-        TrainError: the folder is missing or has no class in it, a class has no picture, or is none of `labels`.
+        TrainError: the folder is missing or has no class in it, a class has no image, or is none of `labels`.
     """
     root = Path(root)
     if not root.is_dir():
@@ -57,7 +57,7 @@ def read_image_folder(root: str | Path, labels: Sequence[str] | None = None) -> 
             raise TrainError(f"{folder}: {folder.name!r} is none of the {len(labels)} classes that are trained")
         found = sorted(path for path in folder.iterdir() if path.suffix.lower() in PICTURE_SUFFIXES)
         if not found:
-            raise TrainError(f"{folder}: a class without pictures; put some in or remove the folder")
+            raise TrainError(f"{folder}: a class without images; put some in or remove the folder")
         paths += found
         class_ids += [ids[folder.name]] * len(found)
     return ImageFolder(tuple(labels), tuple(paths), tuple(class_ids))
@@ -70,10 +70,10 @@ def picture_order(count: int, seed: int, epoch: int) -> list[int]:
 
 @dataclass(frozen=True)
 class CropConfig:
-    """What may happen to a training picture, and how often. The crop's defaults are milder than ImageNet's 0.08."""
+    """What may happen to a training image, and how often. The crop's defaults are milder than ImageNet's 0.08."""
 
-    area: tuple[float, float] = option((0.25, 1.0), "smallest and largest area of the crop, share of the picture's")
-    aspect: float = option(1.33, "the crop's aspect, relative to the picture's, lies between 1/this and this")
+    area: tuple[float, float] = option((0.25, 1.0), "smallest and largest area of the crop, share of the image's")
+    aspect: float = option(1.33, "the crop's aspect, relative to the image's, lies between 1/this and this")
     flip: float = option(0.5, "probability of left-right")
     colour: float = option(0.8, "probability of a change of hue, saturation and brightness")
     hue: float = option(0.02, "largest shift, as a share of the colour circle")
@@ -89,8 +89,8 @@ class CropConfig:
 
 
 def random_crop_xywh(size_wh: tuple[int, int], config: CropConfig, rng: np.random.Generator) -> tuple[int, ...]:
-    """x, y, width, height in pixels of a random crop, within the picture: random area, aspect and place, as "random
-    resized crop" (Szegedy et al., arXiv 1409.4842). A side that would be longer than the picture's is cut to it."""
+    """x, y, width, height in pixels of a random crop, within the image: random area, aspect and place, as "random
+    resized crop" (Szegedy et al., arXiv 1409.4842). A side that would be longer than the image's is cut to it."""
     width, height = size_wh
     share = np.sqrt(rng.uniform(*config.area))
     stretch = np.exp(rng.uniform(-1, 1) * np.log(config.aspect) / 2)
@@ -101,7 +101,7 @@ def random_crop_xywh(size_wh: tuple[int, int], config: CropConfig, rng: np.rando
 
 class ClassifyData(Dataset):
     """index -> ((3, height, width) float32 as the spec says, class id). `augment=None`: as the classifier will be run,
-    by `classifier_blob`. Raises TrainError that names a picture that cannot be read."""
+    by `classifier_blob`. Raises TrainError that names an image that cannot be read."""
 
     def __init__(
         self,

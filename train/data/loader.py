@@ -1,4 +1,4 @@
-"""Photos to batches of tensors. The random choices for a photo depend on (seed, epoch, photo) alone, so that the
+"""Images to batches of tensors. The random choices for an image depend on (seed, epoch, image) alone, so that the
 number of worker processes changes nothing and a resumed run sees what it would have seen."""
 
 from __future__ import annotations
@@ -16,17 +16,17 @@ from sqdet_cv.spec.detector_spec import ModelSpec
 
 from ..common.errors import TrainError
 from .assign import assign, unique_anchors
-from .sample import VocSample
+from .sample import Sample
 from .transforms.augment import AugmentConfig, happens, random_mosaic, random_view
-from .transforms.geometry import View
+from .transforms.geometry import LabeledImage
 
 
 @dataclass
 class Batch:
-    """N photos: images (N, 3, H, W) float32 and the `Targets` fields stacked, with `labelled` (N, C) bool.
+    """N images: images (N, 3, H, W) float32 and the `Targets` fields stacked, with `labelled` (N, C) bool.
 
-    Beside the targets of each anchor stand the M objects themselves, those of all photos in a row, without `ignore`
-    ones: object_photo_ids (M,) int64 is the photo's place in the batch, object_anchor_ids (M,) int64 is
+    Beside the targets of each anchor stand the M objects themselves, those of all images in a row, without `ignore`
+    ones: object_photo_ids (M,) int64 is the image's place in the batch, object_anchor_ids (M,) int64 is
     `targets.unique_anchors`.
     """
 
@@ -53,22 +53,22 @@ def read_image(path: object) -> np.ndarray:
     """(H, W, 3) uint8 BGR. Raises TrainError that names the file."""
     image = cv2.imread(str(path), cv2.IMREAD_COLOR)
     if image is None:
-        raise TrainError(f"{path}: missing or not a picture that OpenCV can read")
+        raise TrainError(f"{path}: missing or not an image that OpenCV can read")
     return image
 
 
 class DetectionData(Dataset):
-    """Samples as views with targets. `augment=None`: the whole photo, stretched, as at run time. A `teacher` is asked
+    """Samples as views with targets. `augment=None`: the whole image, stretched, as at run time. A `teacher` is asked
     about each view."""
 
     def __init__(
         self,
-        samples: Sequence[VocSample],
+        samples: Sequence[Sample],
         spec: ModelSpec,
         augment: AugmentConfig | None,
         seed: int,
         epoch: int,
-        teacher: Callable[[View], View] | None = None,
+        teacher: Callable[[LabeledImage], LabeledImage] | None = None,
     ) -> None:
         self.samples, self.spec, self.augment, self.seed, self.epoch = samples, spec, augment, seed, epoch
         self.teacher = teacher
@@ -76,9 +76,9 @@ class DetectionData(Dataset):
     def __len__(self) -> int:
         return len(self.samples)
 
-    def view(self, index: int, draw: int = 0) -> tuple[View, np.ndarray]:
-        """The picture and boxes that the network is shown, and `labelled` (C,) bool as in VocSample: of a mosaic the
-        classes boxed completely in all four photos. `draw` tells repeats of a photo in an epoch apart."""
+    def view(self, index: int, draw: int = 0) -> tuple[LabeledImage, np.ndarray]:
+        """The image and boxes that the network is shown, and `labelled` (C,) bool as in Sample: of a mosaic the
+        classes boxed completely in all four images. `draw` tells repeats of an image in an epoch apart."""
         sample, size_wh, config = self.samples[index], self.spec.input_wh, self.augment
         if config is None:
             whole = _whole(sample)
@@ -93,7 +93,7 @@ class DetectionData(Dataset):
         return random_view(_whole(sample), size_wh, self.spec.mean_bgr, config, rng), sample.labelled
 
     def __getitem__(self, key: tuple[int, int]) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
-        """What can be stacked, and the objects, whose number differs from photo to photo."""
+        """What can be stacked, and the objects, whose number differs from image to image."""
         index, draw = key
         view, labelled = self.view(index, draw)
         if self.teacher:
@@ -105,14 +105,14 @@ class DetectionData(Dataset):
         return {"images": image, "labelled": labelled} | vars(targets), real_objects(view, self.spec)
 
 
-def _whole(sample: VocSample) -> View:
+def _whole(sample: Sample) -> LabeledImage:
     image_bgr = read_image(sample.image_path)
     objects = (sample.boxes_xyxy, sample.class_ids, sample.ignore, sample.weights, sample.class_probabilities)
-    return View(image_bgr, *objects)
+    return LabeledImage(image_bgr, *objects)
 
 
-def real_objects(view: View, spec: ModelSpec) -> dict[str, np.ndarray]:
-    """The objects that are to be found, as the `object_` fields of a `Batch` (but for the photo's place in it)."""
+def real_objects(view: LabeledImage, spec: ModelSpec) -> dict[str, np.ndarray]:
+    """The objects that are to be found, as the `object_` fields of a `Batch` (but for the image's place in it)."""
     real = ~view.ignore
     boxes_xyxy = view.boxes_xyxy[real]
     return {
@@ -123,11 +123,11 @@ def real_objects(view: View, spec: ModelSpec) -> dict[str, np.ndarray]:
     }
 
 
-def epoch_order(samples: Sequence[VocSample], balance: float, seed: int, epoch: int) -> list[tuple[int, int]]:
-    """The photos of one epoch, shuffled, as (index, draw); photos with rare classes come several times.
+def epoch_order(samples: Sequence[Sample], balance: float, seed: int, epoch: int) -> list[tuple[int, int]]:
+    """The images of one epoch, shuffled, as (index, draw); images with rare classes come several times.
 
-    Repeat-factor sampling (LVIS, arXiv 1908.03195, section 4.1): a class that is in a share f of the photos is
-    wanted in a share `balance`; its photos are repeated sqrt(balance / f) times, at least once. 0: each once.
+    Repeat-factor sampling (LVIS, arXiv 1908.03195, section 4.1): a class that is in a share f of the images is
+    wanted in a share `balance`; its images are repeated sqrt(balance / f) times, at least once. 0: each once.
     """
     rng = np.random.default_rng((seed, epoch))
     repeats = np.ones(len(samples))

@@ -29,7 +29,7 @@ def size_of_step(size: int, share: float, seed: int, epoch: int, step: int) -> i
 
 
 class SizedData(Dataset):
-    """The same photos at several sizes: the key (index, draw, size) goes to the data set of that size."""
+    """The same images at several sizes: the key (index, draw, size) goes to the data set of that size."""
 
     def __init__(self, by_size: Mapping[int, Dataset]) -> None:
         self.by_size = by_size

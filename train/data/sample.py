@@ -1,4 +1,4 @@
-"""What is known about one photo, whatever format said it."""
+"""What is known about one image, whatever format said it."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ import numpy as np
 
 
 @dataclass(frozen=True, eq=False)
-class VocSample:
-    """One photo and what is known about it.
+class Sample:
+    """One image and what is known about it.
 
     Attributes:
-        image_path: the photo.
+        image_path: the image.
         boxes_xyxy: (n, 4) float32, continuous pixel coordinates (VOC's 1-based inclusive corners moved by one).
         class_ids: (n,) int64.
         ignore: (n,) bool: `difficult` objects: neither right nor wrong to find.
         weights: (n,) float32 in (0, 1]: 1, or the score that a teacher gave (`<score>` in the XML).
-        labelled: (C,) bool: classes boxed completely in this photo. Of the others nothing is known, but
+        labelled: (C,) bool: classes boxed completely in this image. Of the others nothing is known, but
             those boxes of them that are there are right.
-        size_wh: width and height of the photo in pixels, where the XML says them.
+        size_wh: width and height of the image in pixels, where the XML says them.
         class_probabilities: (n, C) float32, rows of sum 1: what a teacher takes each object for (`<probability>` in the
             XML); where none said, 1 for the object's class. None stands for that of all objects.
     """
@@ -46,8 +46,8 @@ def certain(class_ids: np.ndarray, classes: int) -> np.ndarray:
     return np.eye(classes, dtype=np.float32)[class_ids]
 
 
-class Row(NamedTuple):
-    """One object; the fields are those of `VocSample`; no probabilities: its class is certain."""
+class Annotation(NamedTuple):
+    """One object; the fields are those of `Sample`; no probabilities: its class is certain."""
 
     box_xyxy: tuple[float, float, float, float]
     class_id: int
@@ -57,16 +57,16 @@ class Row(NamedTuple):
 
 
 def make_sample(
-    image_path: Path, rows: Sequence[Row], labelled: Sequence[bool], size_wh: tuple[int, int] | None
-) -> VocSample:
-    """The arrays of a `VocSample` from its objects; there may be none."""
+    image_path: Path, rows: Sequence[Annotation], labelled: Sequence[bool], size_wh: tuple[int, int] | None
+) -> Sample:
+    """The arrays of a `Sample` from its objects; there may be none."""
     boxes, class_ids, ignore, weights, probabilities = zip(*rows) if rows else ([], [], [], [], [])
     class_ids = np.asarray(class_ids, np.int64)
     class_probabilities = certain(class_ids, len(labelled))
     for i, said in enumerate(probabilities):
         if said is not None:
             class_probabilities[i] = said
-    return VocSample(
+    return Sample(
         image_path,
         np.asarray(boxes, np.float32).reshape(-1, 4),
         class_ids,

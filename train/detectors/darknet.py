@@ -19,9 +19,9 @@ NMS_THRESHOLD = 0.45  # Darknet's own
 
 
 class DarknetDetector:
-    """YOLO cfg + weights, called as `Detector` is: picture in, `Detections` out.
+    """YOLO cfg + weights, called as `Detector` is: image in, `Detections` out.
 
-    The input is RGB scaled to 0-1 and stretched; an output row is cx, cy, w, h (shares of the picture), objectness,
+    The input is RGB scaled to 0-1 and stretched; an output row is cx, cy, w, h (shares of the image), objectness,
     and class scores that OpenCV's Region layer has already multiplied by it.
     """
 
@@ -41,7 +41,7 @@ class DarknetDetector:
         self.outputs = self.net.getUnconnectedOutLayersNames()
         self.score_threshold, self.nms_threshold = score_threshold, nms_threshold
         size_wh = _input_size(cfg)
-        # Only the picture's way in and the labels are used; the one anchor stands for nothing.
+        # Only the image's way in and the labels are used; the one anchor stands for nothing.
         self.spec = ModelSpec(tuple(labels), size_wh, (1, 1), ((1, 1),), (0, 0, 0), 1 / 255, rgb=True)
 
     def __call__(self, image_bgr: np.ndarray) -> Detections:

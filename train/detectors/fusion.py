@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from sqdet_cv.boxes.ops import iou_matrix
+from sqdet_cv.boxes.ops import box_iou
 from sqdet_cv.detections import Detections
 
 from ..data.transforms.geometry import mirror_boxes
@@ -16,7 +16,7 @@ SAME_IOU = 0.55  # the paper's: from it on two boxes of a class are of one objec
 
 
 class FusedDetector:
-    """Several detectors as one, called as each of them is; with `mirror` each is also shown the mirrored picture."""
+    """Several detectors as one, called as each of them is; with `mirror` each is also shown the mirrored image."""
 
     def __init__(self, detectors: Sequence[Callable[[np.ndarray], Detections]], mirror: bool = False) -> None:
         self.detectors, self.mirror = list(detectors), mirror
@@ -32,7 +32,7 @@ class FusedDetector:
 
 
 def fuse(answers: Sequence[Detections], same_iou: float = SAME_IOU) -> Detections:
-    """What several detectors found in one picture, as if one had.
+    """What several detectors found in one image, as if one had.
 
     Best first, each box joins the group of its class whose mean box it overlaps most, if by more than `same_iou`, or
     else begins a group. A group's box is the mean of its boxes, each weighted by its score; its score is the sum of
@@ -65,7 +65,7 @@ class _Groups:
 
     def add(self, box_xyxy: np.ndarray, score: float, same_iou: float) -> None:
         if self.totals:
-            iou = iou_matrix(box_xyxy[None], self.boxes_xyxy)[0]
+            iou = box_iou(box_xyxy[None], self.boxes_xyxy)[0]
             nearest = int(iou.argmax())
             if iou[nearest] > same_iou:
                 total = self.totals[nearest] + score

@@ -1,4 +1,4 @@
-"""Any model file as a detector: picture in, `Detections` out. So that all are measured and used by the same code."""
+"""Any model file as a detector: image in, `Detections` out. So that all are measured and used by the same code."""
 
 from __future__ import annotations
 

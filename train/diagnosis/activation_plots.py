@@ -1,4 +1,4 @@
-"""Pictures of a run's activations over its epochs: activations.png and dead_units.png."""
+"""Images of a run's activations over its epochs: activations.png and dead_units.png."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the activations of a net are given, on some pictures: histograms, and the units that never fire."""
+"""What the activations of a net are given, on some images: histograms, and the units that never fire."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from .layers import activations
 
 LINEAR_UP_TO, LARGEST = 0.1, 1e4  # the bins grow like asinh: evenly below the one, by a constant factor up to the other
 BINS = 120
-CHUNK = 8  # pictures at a time: conv1 of 64 pictures at 320 px would be 400 MB
+CHUNK = 8  # images at a time: conv1 of 64 images at 320 px would be 400 MB
 SAMPLED_SIDE = 8  # positions in a row and a column of a map that its histogram counts: all of them cost seconds
 
 
@@ -35,7 +35,7 @@ class Measurement:
         histograms: (L, BINS) int64. Bin i counts the values above BIN_EDGES[i], up to BIN_EDGES[i + 1] and with it, so
             what a ReLU lets through stands in the upper half. NaN is not counted.
         silent: (L,) float32, the share of the units that never fire: what they are given is <= 0 at all positions of
-            all pictures.
+            all images.
         finite: (L,) bool: no unit was given NaN or an infinity as its largest value.
     """
 

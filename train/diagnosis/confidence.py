@@ -14,7 +14,7 @@ from sqdet_cv.spec.detector_spec import ModelSpec
 
 from ..common.plotting import BLUE, RED, make_figure, save
 from ..data.loader import DetectionData, make_loader
-from ..data.sample import VocSample
+from ..data.sample import Sample
 from ..models.squeezedet import SqueezeDet
 
 BINS = 50  # of [0, 1]
@@ -32,11 +32,11 @@ class ConfidenceCounts:
 
 @torch.no_grad()
 def count_confidences(
-    net: SqueezeDet, spec: ModelSpec, samples: Sequence[VocSample], workers: int = 0
+    net: SqueezeDet, spec: ModelSpec, samples: Sequence[Sample], workers: int = 0
 ) -> ConfidenceCounts:
-    """Counts the anchors that `targets.assign` calls positive and negative in whole, unchanged photos.
+    """Counts the anchors that `targets.assign` calls positive and negative in whole, unchanged images.
 
-    A negative counts only where its most probable class is one that the photo is labelled for: of the others nobody
+    A negative counts only where its most probable class is one that the image is labelled for: of the others nobody
     knows whether it is wrong.
 
     Args:

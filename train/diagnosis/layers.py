@@ -1,4 +1,4 @@
-"""What the layers of a net are called in pictures and alarms."""
+"""What the layers of a net are called in images and alarms."""
 
 from __future__ import annotations
 

@@ -12,11 +12,11 @@ from torch import nn
 from sqdet_cv.spec.detector_spec import ModelSpec
 
 from ..data.loader import DetectionData
-from ..data.sample import VocSample
+from ..data.sample import Sample
 from .activations import Measurement, measure
 from .history import History, load_history, save_history
 
-PICTURES = 32  # a unit that none of so many photos makes fire is of no use; 64 at most
+PICTURES = 32  # a unit that none of so many images makes fire is of no use; 64 at most
 MOST_PICTURES = 64
 # A squeeze layer of 16 units with one left passes one number a position on: what was learnt behind it is lost.
 DEAD_SHARE = 0.9
@@ -25,8 +25,8 @@ DEAD_SHARE = 0.9
 DEAD_RISE = 0.5
 
 
-class Watch:
-    """The activations of one run's net, on always the same pictures.
+class ActivationMonitor:
+    """The activations of one run's net, on always the same images.
 
     Args:
         folder: the run's; what was measured before the run was stopped is read from it.
@@ -47,10 +47,10 @@ class Watch:
         before = self.history.before(epoch)
         self.history = self.history.with_epoch(epoch, found)
         save_history(self.folder, self.history)
-        return alarms(before, found)
+        return find_warnings(before, found)
 
 
-def alarms(before: History, found: Measurement) -> list[str]:
+def find_warnings(before: History, found: Measurement) -> list[str]:
     """One line for each layer that has just passed a limit: DEAD_SHARE of its units dead, or more than DEAD_RISE more
     of them than at best before; or that is given something not finite. It is said once, not again each epoch."""
     if not before.epochs:
@@ -70,8 +70,8 @@ def alarms(before: History, found: Measurement) -> list[str]:
     return lines
 
 
-def watched_images(samples: Sequence[VocSample], spec: ModelSpec, count: int = PICTURES) -> torch.Tensor:
-    """(N, 3, H, W) float32: up to `count` photos, evenly from the list, whole and unchanged, as the net takes them."""
+def monitored_images(samples: Sequence[Sample], spec: ModelSpec, count: int = PICTURES) -> torch.Tensor:
+    """(N, 3, H, W) float32: up to `count` images, evenly from the list, whole and unchanged, as the net takes them."""
     data = DetectionData(samples, spec, None, seed=0, epoch=0)
     chosen = np.linspace(0, len(samples) - 1, min(count, len(samples))).round().astype(int)
     return torch.stack([torch.from_numpy(data[int(i), 0][0]["images"]) for i in chosen])

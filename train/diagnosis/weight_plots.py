@@ -1,4 +1,4 @@
-"""Pictures of a net's weights: conv1_filters.png and weights.png."""
+"""Images of a net's weights: conv1_filters.png and weights.png."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from ..compress.prune import zero_share
 from ..models.fuse import convolutions
 from .layers import layer_name
 
-TILE = 56  # pixels of a filter's side in the picture: whole multiples of 7 and of 8
+TILE = 56  # pixels of a filter's side in the image: whole multiples of 7 and of 8
 FILTER_COLUMNS = 16
 FAINT = 0.1  # a filter below this share of the strongest is drawn pale, or noise would look like structure
 BINS = 81
@@ -22,8 +22,8 @@ MOST_SHARED = 256  # distinct values up to which a layer's weights are shared, e
 
 
 def filter_tiles(weight: np.ndarray) -> list[np.ndarray]:
-    """(N, 3, k, k) filters over B, G, R to N pictures (TILE, TILE, 3) uint8 BGR. Mid-grey is 0, and each filter is as
-    bright as it can be: a picture of what excites it, in its true colours."""
+    """(N, 3, k, k) filters over B, G, R to N images (TILE, TILE, 3) uint8 BGR. Mid-grey is 0, and each filter is as
+    bright as it can be: an image of what excites it, in its true colours."""
     strongest = np.abs(weight).max(axis=(1, 2, 3), keepdims=True)
     scale = np.maximum(np.maximum(strongest, FAINT * strongest.max()), 1e-12)
     pictures = np.uint8(np.round(127.5 + 127.5 * weight / scale)).transpose(0, 2, 3, 1)

@@ -27,7 +27,7 @@ class LoopConfig:
     out: str = option("runs/run", "run folder; must not hold a run already")
     data: str = option("", "data set")
     init: str = option("", "start from an ImageNet archive (.npz), a checkpoint (.pt) or a model (.onnx, .sqdet)")
-    batch: int = option(16, "pictures a step, in each process")
+    batch: int = option(16, "images a step, in each process")
     optimizer: str = option("sgd", f"one of {', '.join(OPTIMIZERS)}; SGD has Nesterov's momentum of 0.9")
     schedule: str = option("cosine", f"of the learning rate: {', '.join(SCHEDULES)} (train/engine/schedules.py)")
     lr: float = option(0.0, "highest learning rate; 0: sgd 0.01, adamw 0.001, a solver file's own")
@@ -43,7 +43,7 @@ class LoopConfig:
     amp: bool = option(False, AMP)
     tensorboard: bool = option(False, "also write RUN/tensorboard; needs the package tensorboard")
     seed: int = option(0, "of everything random")
-    workers: int = option(1, "processes that load pictures; 0: none")
+    workers: int = option(1, "processes that load images; 0: none")
     save_steps: int = option(200, "steps between checkpoints within an epoch")
     device: str = option("auto", "cpu, cuda, or auto")
 

@@ -10,7 +10,7 @@ from ..common.plotting import BLUE, GREY, RED, make_figure, save
 COLUMNS = 3
 
 
-def plot_history(history: Sequence[dict], judged_by: str, path: str | Path) -> None:
+def plot_history(history: Sequence[dict], monitor: str, path: str | Path) -> None:
     """Draws the lines of results.csv: a panel for the loss, one for each of its parts if there are several, one for
     the column that the epochs are judged by, one for the learning rate.
 
@@ -30,11 +30,11 @@ def plot_history(history: Sequence[dict], judged_by: str, path: str | Path) -> N
             panel.plot(epochs, values, color=colour, marker=".", label=label)
         panel.set_title(title)
     axes[0].legend(fontsize=9)
-    judged = [100 * row[judged_by] for row in history]
+    judged = [100 * row[monitor] for row in history]
     best = max(range(len(judged)), key=judged.__getitem__)
     axes[count - 2].plot(epochs, judged, color=BLUE, marker=".")
     axes[count - 2].plot(epochs[best], judged[best], "o", color=RED, fillstyle="none", markersize=10)
-    axes[count - 2].set_title(f"{judged_by}, best {judged[best]:.1f} % in epoch {epochs[best]}")
+    axes[count - 2].set_title(f"{monitor}, best {judged[best]:.1f} % in epoch {epochs[best]}")
     axes[count - 1].plot(epochs, [row["lr"] for row in history], color=BLUE, marker=".")
     axes[count - 1].set_title("learning rate at the epoch's end")
     for panel in axes[:count]:

@@ -50,7 +50,7 @@ def make_optimizer(
     return torch.optim.SGD(settings, lr=lr, momentum=0.9, nesterov=True)
 
 
-class Descent:
+class LRScheduler:
     """The optimiser of a run, and its learning rate at each of the run's steps.
 
     Args:
@@ -97,7 +97,7 @@ class Descent:
         return max(group["lr"] for group in self.optimizer.param_groups)
 
 
-class WeightAverage:
+class ModelEma:
     """Exponential moving average of all floating-point weights and buffers; the rest is copied.
 
     The average starts short and lengthens to `decay`, so that the random start is forgotten soon.

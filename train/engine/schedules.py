@@ -50,7 +50,7 @@ class CaffeSolver:
 
 
 SOLVERS = {
-    # opencv_contrib, modules/dnn_objdetect/samples/data/SqueezeNet_solver.prototxt; its batches are of 64 pictures
+    # opencv_contrib, modules/dnn_objdetect/samples/data/SqueezeNet_solver.prototxt; its batches are of 64 images
     "squeezenet2017": CaffeSolver(0.03, "step", 1_500_000, gamma=0.5, stepsize=100_000),
     # ... SqueezeDet_solver.prototxt: no step falls within its iterations, so the rate never changes
     "squeezedet2017": CaffeSolver(1e-6, "step", 100_000, gamma=0.5, stepsize=100_000),

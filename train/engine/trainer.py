@@ -21,34 +21,34 @@ from .bad_batch import save_bad_batch
 from .config import LoopConfig
 from .curves import plot_history
 from .memory import keep_freed_memory
-from .optim import Descent, WeightAverage, train_mode
+from .optim import LRScheduler, ModelEma, train_mode
 from .run_folder import StopRequest, stop_on_interrupt, write_results
 from .tensorboard import EventLog
 
 
-class TrainingRun(ABC):
+class Trainer(ABC):
     """One run: a net and its state, from the first step to the end of the last epoch.
 
     Args:
         steps: how many each epoch has.
 
     Attributes:
-        judged_by: the column of results.csv in which the best epoch has the largest number.
+        monitor: the column of results.csv in which the best epoch has the largest number.
         resumed_by: the folder to name to --resume.
         first: whether this process is the one that evaluates, prints and writes.
     """
 
-    judged_by: str
+    monitor: str
 
     def __init__(self, config: LoopConfig, net: nn.Module, device: torch.device, steps: Sequence[int]) -> None:
         self.config, self.out, self.device, self.steps = config, Path(config.out), device, list(steps)
-        self.first = distributed.rank() == 0
-        distributed.begin_alike(net)
+        self.is_main_process = distributed.rank() == 0
+        distributed.broadcast_weights(net)
         # channels_last is 1.6 times faster than the default on these nets' convolutions on a CPU
         self.net = distributed.synchronised_norms(net.to(device, memory_format=torch.channels_last), device)
-        self.descent = Descent(config, self.net, self.steps)
-        self.average = WeightAverage(self.net, config.ema)
-        if not self.first:
+        self.descent = LRScheduler(config, self.net, self.steps)
+        self.average = ModelEma(self.net, config.ema)
+        if not self.is_main_process:
             torch.manual_seed(config.seed + distributed.rank())  # or all would draw the same dropout
         # bfloat16 reaches as far as float32, so nothing has to be scaled
         self.scaler = torch.amp.GradScaler("cuda", enabled=config.amp and device.type == "cuda")
@@ -56,29 +56,29 @@ class TrainingRun(ABC):
         self.history: list[dict] = []
         self.sums: dict[str, float] = {}  # loss parts of the epoch so far
         self.resumed_by = self.out
-        self.log = EventLog(self.out / "tensorboard" if config.tensorboard and self.first else None)
+        self.log = EventLog(self.out / "tensorboard" if config.tensorboard and self.is_main_process else None)
 
     @abstractmethod
     def _batches(self) -> Iterable[Any]:
         """This process's share of what is left of the epoch, from `step` on."""
 
     @abstractmethod
-    def _parts(self, batch: Any) -> dict[str, torch.Tensor]:
+    def compute_losses(self, batch: Any) -> dict[str, torch.Tensor]:
         """The parts of the loss, whose sum is to be small, by `net`."""
 
     @abstractmethod
     def _validate(self, averaged: nn.Module) -> dict[str, float]:
-        """Columns of results.csv; `judged_by` is among them."""
+        """Columns of results.csv; `monitor` is among them."""
 
     @abstractmethod
     def _write_checkpoint(self, path: Path, state: dict) -> None:
         """Writes the net and its average with `state`, which `restore` takes."""
 
     @abstractmethod
-    def _pictures(self) -> list[str]:
+    def _image_files(self) -> list[str]:
         """The files that this process's batch of the current step came from."""
 
-    def _look_inside(self) -> None:  # noqa: B027  (nothing to see is the default)
+    def _inspect(self) -> None:  # noqa: B027  (nothing to see is the default)
         """Called in the first process at the end of each epoch, before it counts as done."""
 
     def _draw(self) -> None:  # noqa: B027
@@ -95,7 +95,7 @@ class TrainingRun(ABC):
     @property
     def has_stalled(self) -> bool:
         """Whether the last `patience` epochs were no better than one before."""
-        figures = [row[self.judged_by] for row in self.history]
+        figures = [row[self.monitor] for row in self.history]
         return 0 < self.config.patience <= len(figures) - 1 - figures.index(max(figures)) if figures else False
 
     def restore(self, saved: dict) -> None:
@@ -134,7 +134,7 @@ class TrainingRun(ABC):
                 self._finish_epoch()
             if self.has_stalled:
                 self.say(f"stopped after epoch {self.epoch}: none of the last {self.config.patience} was better")
-            if self.first:
+            if self.is_main_process:
                 self._draw()
 
     def _train_epoch(self, stop: StopRequest) -> bool:
@@ -147,7 +147,7 @@ class TrainingRun(ABC):
             initial=self.step,
             total=self.steps[self.epoch],
             mininterval=0.5 if sys.stderr.isatty() else 30,
-            disable=not self.first,
+            disable=not self.is_main_process,
         )
         pictures, begun = 0, time.monotonic()
         with bar:
@@ -160,7 +160,7 @@ class TrainingRun(ABC):
                 pictures += self.config.batch * distributed.count()
                 shown = {name: f"{total / self.step:.3f}" for name, total in self.sums.items()}
                 bar.set_postfix(shown | {"images/s": f"{pictures / (time.monotonic() - begun):.0f}"}, refresh=False)
-                if distributed.anywhere(stop.asked, self.device):
+                if distributed.any_rank(stop.asked, self.device):
                     return False
                 if self.step % self.config.save_steps == 0:
                     self._save("last.pt")
@@ -170,13 +170,13 @@ class TrainingRun(ABC):
         self.descent.set_rate(self.steps_done)
         dtype = torch.float16 if self.device.type == "cuda" else torch.bfloat16
         with torch.autocast(self.device.type, dtype, enabled=self.config.amp):
-            parts = self._parts(batch)
+            parts = self.compute_losses(batch)
         loss = sum(parts.values())
-        if distributed.anywhere(not torch.isfinite(loss), self.device):
+        if distributed.any_rank(not torch.isfinite(loss), self.device):
             self._refuse(batch, parts, "the loss")
         self.descent.optimizer.zero_grad(set_to_none=True)
         self.scaler.scale(loss).backward()
-        distributed.average_gradients(self.net)
+        distributed.all_reduce_gradients(self.net)
         self.scaler.unscale_(self.descent.optimizer)
         norm = torch.nn.utils.clip_grad_norm_(self.net.parameters(), self.config.clip)
         # the scaler leaves such a step out, and scales less
@@ -191,8 +191,8 @@ class TrainingRun(ABC):
     def _refuse(self, batch: Any, parts: dict[str, torch.Tensor], what: str) -> None:
         values = {name: value.item() for name, value in parts.items()}
         place = {"epoch": self.epoch + 1, "step": self.step, "rank": distributed.rank()}
-        path = self.out / ("bad_batch.pt" if self.first else f"bad_batch_{distributed.rank()}.pt")
-        save_bad_batch(path, batch, self._pictures(), values, place, self.net)
+        path = self.out / ("bad_batch.pt" if self.is_main_process else f"bad_batch_{distributed.rank()}.pt")
+        save_bad_batch(path, batch, self._image_files(), values, place, self.net)
         text = ", ".join(f"{name} {value:.3g}" for name, value in values.items())
         raise NotFiniteError(
             f"epoch {self.epoch + 1}, step {self.step}: {what} is not finite ({text}); lower --lr. The batch: {path}"
@@ -200,21 +200,21 @@ class TrainingRun(ABC):
 
     def _finish_epoch(self) -> None:
         row: dict[str, float] = {}
-        if self.first:
+        if self.is_main_process:
             averaged = copy.deepcopy(self.net)
             averaged.load_state_dict(self.average.values)
             means = {name: total / self.step for name, total in self.sums.items()}
-            self._look_inside()
+            self._inspect()
             row = {"epoch": self.epoch + 1} | means | self._validate(averaged) | {"lr": self.descent.rate}
-        row = distributed.from_first(row)
-        best_before = max((old[self.judged_by] for old in self.history), default=-1.0)
+        row = distributed.broadcast(row)
+        best_before = max((old[self.monitor] for old in self.history), default=-1.0)
         self.history.append(row)
         self.epoch, self.step, self.sums = self.epoch + 1, 0, {}
-        if row[self.judged_by] > best_before:
+        if row[self.monitor] > best_before:
             self._save("best.pt")
-        if self.first:
+        if self.is_main_process:
             write_results(self.out, self.history)
-            plot_history(self.history, self.judged_by, self.out / "curves.png")
+            plot_history(self.history, self.monitor, self.out / "curves.png")
             self.log.epoch(self.steps_done, row)
         # Last: a run killed before this line does the end of the epoch again, one killed after it has all files.
         self._save("last.pt")
@@ -234,10 +234,10 @@ class TrainingRun(ABC):
         }
         if self.device.type == "cuda":
             state["cuda_rng"] = distributed.gather(torch.cuda.get_rng_state(self.device))
-        if self.first:
+        if self.is_main_process:
             self._write_checkpoint(self.out / name, state)
 
     def say(self, text: str) -> None:
         """Prints, once for all processes."""
-        if self.first:
+        if self.is_main_process:
             print(text, flush=True)

@@ -9,7 +9,7 @@ import numpy as np
 
 @dataclass(frozen=True, eq=False)
 class Matches:
-    """The detections of one class over all photos, best first.
+    """The detections of one class over all images, best first.
 
     Attributes:
         scores: (n,), falling.
@@ -18,17 +18,17 @@ class Matches:
     """
 
     scores: np.ndarray
-    hit: np.ndarray
+    true_positive: np.ndarray
     objects: int
 
     def precision_recall(self) -> tuple[np.ndarray, np.ndarray]:
         """Precision and recall after each detection, (n,) each."""
-        hits = np.cumsum(self.hit)
+        hits = np.cumsum(self.true_positive)
         return hits / np.arange(1, len(hits) + 1), hits / max(self.objects, 1)
 
     def f1(self) -> np.ndarray:
         """2 x right / (detections + objects) after each detection, (n,) in [0, 1]: F1, without its 0 / 0."""
-        hits = np.cumsum(self.hit)
+        hits = np.cumsum(self.true_positive)
         return 2 * hits / (np.arange(1, len(hits) + 1) + self.objects)
 
     def best_threshold(self) -> tuple[float, float]:
@@ -38,7 +38,7 @@ class Matches:
         """
         last = np.append(np.diff(self.scores) != 0, True)[: len(self.scores)]  # of its score
         f1 = np.where(last, self.f1(), 0.0)
-        if not self.hit.any():
+        if not self.true_positive.any():
             return 1.0, 0.0
         best = int(f1.argmax())
         return float(self.scores[best]), float(f1[best])

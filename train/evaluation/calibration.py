@@ -39,7 +39,7 @@ def calibration(matches: Matches) -> Calibration:
     counts = np.bincount(bins, minlength=BINS)
     with np.errstate(invalid="ignore"):
         mean_score = np.bincount(bins, matches.scores, BINS) / counts
-        precision = np.bincount(bins, matches.hit, BINS) / counts
+        precision = np.bincount(bins, matches.true_positive, BINS) / counts
     gaps = np.abs(mean_score - precision)[counts > 0]
     error = float((gaps * counts[counts > 0]).sum() / counts.sum()) if counts.any() else float("nan")
     return Calibration(counts, mean_score, precision, error)

@@ -1,4 +1,4 @@
-"""How often a classifier in PyTorch is right about the pictures of a folder."""
+"""How often a classifier in PyTorch is right about the images of a folder."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from ..models.squeezenet import SqueezeNet
 
 @dataclass(frozen=True)
 class Accuracy:
-    """Over so many pictures: top1 and top5, shares in [0, 1] of those whose class has the highest score, or one of the
+    """Over so many images: top1 and top5, shares in [0, 1] of those whose class has the highest score, or one of the
     five highest; loss, their mean cross-entropy in nats."""
 
     pictures: int
@@ -26,14 +26,14 @@ class Accuracy:
     loss: float
 
     def __str__(self) -> str:
-        return f"top-1 {100 * self.top1:.1f} %, top-5 {100 * self.top5:.1f} % of {self.pictures} pictures"
+        return f"top-1 {100 * self.top1:.1f} %, top-5 {100 * self.top5:.1f} % of {self.pictures} images"
 
 
 @torch.no_grad()
 def measure(
     net: SqueezeNet, folder: ImageFolder, spec: ClassifierSpec, batch_size: int, workers: int, progress: bool = False
 ) -> Accuracy:
-    """Shows the net every picture as `sqdet_cv.Classifier` would. Leaves it in evaluation mode."""
+    """Shows the net every image as `sqdet_cv.Classifier` would. Leaves it in evaluation mode."""
     net.eval()
     device = next(net.parameters()).device
     data = ClassifyData(folder, spec)

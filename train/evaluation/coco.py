@@ -13,10 +13,10 @@ import numpy as np
 from sqdet_cv.detections import Detections
 
 from ..common.errors import TrainError
-from ..data.formats.voc import VocSample
+from ..data.formats.voc import Sample
 from .matching import only_labelled
 
-SIZES = {  # pycocotools' names and ranges: area of the box in pixels of the photo
+SIZES = {  # pycocotools' names and ranges: area of the box in pixels of the image
     "all": "all sizes",
     "small": "small (area below 32\u00b2 px)",
     "medium": "medium (32\u00b2 to 96\u00b2 px)",
@@ -47,11 +47,11 @@ def check_pycocotools() -> None:
         raise TrainError("COCO's average precision needs pycocotools: pip install '.[train]'")
 
 
-def coco_ap(found: Sequence[Detections], samples: Sequence[VocSample], labels: Sequence[str]) -> CocoResult:
-    """Measures the detections of each photo, at most the 100 best of a class in a photo.
+def coco_ap(found: Sequence[Detections], samples: Sequence[Sample], labels: Sequence[str]) -> CocoResult:
+    """Measures the detections of each image, at most the 100 best of a class in an image.
 
     A difficult object becomes a crowd, COCO's word for what need not be found: detections that lie at least
-    to the threshold's share inside it do not count. Classes that a photo is not labelled for are left out there.
+    to the threshold's share inside it do not count. Classes that an image is not labelled for are left out there.
     """
     from pycocotools.cocoeval import COCOeval
 
@@ -83,7 +83,7 @@ def coco_ap(found: Sequence[Detections], samples: Sequence[VocSample], labels: S
 
 
 def _coco(rows: list[tuple[int, int, np.ndarray, dict]], photos: int, labels: Sequence[str]):
-    """A pycocotools COCO of (photo, class id, box_xyxy, further values)."""
+    """A pycocotools COCO of (image, class id, box_xyxy, further values)."""
     from pycocotools.coco import COCO
 
     annotations = []

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .matching import Outcome, PhotoMatch
+from .matching import ImageMatch, Outcome
 
 COLUMNS = {  # what a detection can be, as a reader sees it; the order of the table and of the bars
     Outcome.RIGHT: "right",
@@ -33,8 +33,8 @@ class ErrorSplit:
     objects: np.ndarray
 
 
-def split_errors(photos: Sequence[PhotoMatch], classes: int) -> ErrorSplit:
-    """Counts over all photos; give photos cut at the score in question (`PhotoMatch.above`)."""
+def split_errors(photos: Sequence[ImageMatch], classes: int) -> ErrorSplit:
+    """Counts over all images; give images cut at the score in question (`ImageMatch.above`)."""
     detections = {outcome: np.zeros(classes, int) for outcome in COLUMNS}
     missed, objects = np.zeros(classes, int), np.zeros(classes, int)
     for photo in photos:
@@ -45,7 +45,7 @@ def split_errors(photos: Sequence[PhotoMatch], classes: int) -> ErrorSplit:
     return ErrorSplit(detections, missed, objects)
 
 
-def confusion_matrix(photos: Sequence[PhotoMatch], classes: int) -> np.ndarray:
+def confusion_matrix(photos: Sequence[ImageMatch], classes: int) -> np.ndarray:
     """(C + 1, C + 1) int: row: the class of the object, last: no object; column: the name given, last: missed.
 
     Every counted detection stands in one cell: on the diagonal if it is right, beside it if it names an object

@@ -1,4 +1,4 @@
-"""Everything that is measured of a detector on a set of photos, from one pass over them."""
+"""Everything that is measured of a detector on a set of images, from one pass over them."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from tqdm import tqdm
 
 from sqdet_cv.detections import Detections
 
-from ..data.formats.voc import VocSample
+from ..data.formats.voc import Sample
 from ..data.loader import read_image
 from ..detectors.open_detector import AnyDetector
 from .average_precision import Matches, average_precision
 from .coco import CocoResult, coco_ap
 from .error_analysis import ErrorSplit, confusion_matrix, split_errors
-from .matching import PhotoMatch, match_photo, rank
+from .matching import ImageMatch, match_image, rank
 
 EVAL_SCORE_THRESHOLD = 0.01  # low enough that the precision-recall curve has its tail
 
@@ -32,66 +32,66 @@ class ClassResult:
 
 @dataclass(frozen=True, eq=False)
 class Evaluation:
-    """One detector on one set of photos.
+    """One detector on one set of images.
 
     Attributes:
         labels: C class names.
-        photos: every photo with its detections down to the lowest score, matched.
+        images: every image with its detections down to the lowest score, matched.
         curves: the ranked detections of each class. everything: those of all classes together.
         classes: VOC's AP of each class. coco: COCO's.
         score: the threshold from which on detections count for the rest: what a user would see.
-        kept: `photos` with the detections from that score on. errors, confusion: of these.
+        kept: `images` with the detections from that score on. errors, confusion: of these.
     """
 
     labels: Sequence[str]
-    photos: list[PhotoMatch]
+    photos: list[ImageMatch]
     curves: list[Matches]
-    everything: Matches
+    all_classes: Matches
     classes: list[ClassResult]
     coco: CocoResult
     score: float
-    kept: list[PhotoMatch]
+    kept: list[ImageMatch]
     errors: ErrorSplit
     confusion: np.ndarray
 
 
-def detect_all(detector: AnyDetector, samples: Sequence[VocSample], progress: bool = False) -> list[Detections]:
-    """Runs the detector on every photo."""
+def detect_all(detector: AnyDetector, samples: Sequence[Sample], progress: bool = False) -> list[Detections]:
+    """Runs the detector on every image."""
     return [detector(read_image(sample.image_path)) for sample in tqdm(samples, unit="photo", disable=not progress)]
 
 
 def evaluate(
-    detector: AnyDetector, samples: Sequence[VocSample], labels: Sequence[str], progress: bool = False
+    detector: AnyDetector, samples: Sequence[Sample], labels: Sequence[str], progress: bool = False
 ) -> list[ClassResult]:
-    """VOC's AP of each class. A class counts only the photos that are labelled for it."""
+    """VOC's AP of each class. A class counts only the images that are labelled for it."""
     return class_aps(detect_all(detector, samples, progress), samples, labels)
 
 
-def class_aps(found: Sequence[Detections], samples: Sequence[VocSample], labels: Sequence[str]) -> list[ClassResult]:
-    """VOC's AP of each class from the detections of each photo, as `evaluate`."""
-    photos = [match_photo(*pair) for pair in zip(found, samples)]
+def class_aps(found: Sequence[Detections], samples: Sequence[Sample], labels: Sequence[str]) -> list[ClassResult]:
+    """VOC's AP of each class from the detections of each image, as `evaluate`."""
+    photos = [match_image(*pair) for pair in zip(found, samples)]
     return class_results([rank(photos, class_id) for class_id in range(len(labels))], labels)
 
 
 def evaluate_fully(
-    found: Sequence[Detections], samples: Sequence[VocSample], labels: Sequence[str], score: float | None = None
+    found: Sequence[Detections], samples: Sequence[Sample], labels: Sequence[str], score: float | None = None
 ) -> Evaluation:
-    """Measures the detections of each photo.
+    """Measures the detections of each image.
 
     Args:
         score: the threshold of Evaluation; None: where the F1 of all classes together is best.
     """
-    photos = [match_photo(*pair) for pair in zip(found, samples)]
+    photos = [match_image(*pair) for pair in zip(found, samples)]
     curves = [rank(photos, class_id) for class_id in range(len(labels))]
-    everything = rank(photos)
+    all_classes = rank(photos)
     if score is None:
-        score, _ = everything.best_threshold()
+        score, _ = all_classes.best_threshold()
     kept = [photo.above(score) for photo in photos]
     return Evaluation(
         labels=labels,
         photos=photos,
         curves=curves,
-        everything=everything,
+        all_classes=all_classes,
         classes=class_results(curves, labels),
         coco=coco_ap(found, samples, labels),
         score=score,

@@ -1,4 +1,4 @@
-"""Pictures of the worst mistakes: the surest wrong detections and the largest missed objects."""
+"""Images of the worst mistakes: the surest wrong detections and the largest missed objects."""
 
 from __future__ import annotations
 
@@ -13,21 +13,21 @@ from sqdet_cv.media.annotate import draw
 
 from ..data.loader import read_image
 from .error_analysis import COLUMNS
-from .matching import Outcome, PhotoMatch
+from .matching import ImageMatch, Outcome
 
-LONG_SIDE = 400  # pixels of a picture in the report: three fit side by side
+LONG_SIDE = 400  # pixels of an image in the report: three fit side by side
 DASH = 7  # pixels
 
 
 @dataclass(frozen=True, eq=False)
 class Mistake:
-    """A photo with the mistake drawn in, (H, W, 3) uint8, and what is wrong with it."""
+    """An image with the mistake drawn in, (H, W, 3) uint8, and what is wrong with it."""
 
     image_bgr: np.ndarray
     caption: str
 
 
-def wrong_detections(photos: Sequence[PhotoMatch], labels: Sequence[str], count: int) -> list[Mistake]:
+def wrong_detections(photos: Sequence[ImageMatch], labels: Sequence[str], count: int) -> list[Mistake]:
     """The `count` wrong detections of the highest scores; the object that such a one belongs to is dashed."""
     wrong = [
         (-float(photo.found.scores[i]), p, int(i))
@@ -45,8 +45,8 @@ def wrong_detections(photos: Sequence[PhotoMatch], labels: Sequence[str], count:
     return mistakes
 
 
-def missed_objects(photos: Sequence[PhotoMatch], labels: Sequence[str], count: int) -> list[Mistake]:
-    """The `count` missed objects of the largest area, at most one of a photo, dashed; with all that was found there."""
+def missed_objects(photos: Sequence[ImageMatch], labels: Sequence[str], count: int) -> list[Mistake]:
+    """The `count` missed objects of the largest area, at most one of an image, dashed; with all that was found."""
     missed = []
     for p, photo in enumerate(photos):
         sides = photo.sample.boxes_xyxy[:, 2:] - photo.sample.boxes_xyxy[:, :2]
@@ -59,7 +59,7 @@ def missed_objects(photos: Sequence[PhotoMatch], labels: Sequence[str], count: i
     ]
 
 
-def _mistake(photo: PhotoMatch, shown: Detections, object_id: int, caption: str) -> Mistake:
+def _mistake(photo: ImageMatch, shown: Detections, object_id: int, caption: str) -> Mistake:
     image = read_image(photo.sample.image_path)
     scale = min(1.0, LONG_SIDE / max(image.shape[:2]))
     image = cv2.resize(image, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
@@ -70,7 +70,7 @@ def _mistake(photo: PhotoMatch, shown: Detections, object_id: int, caption: str)
 
 
 def _draw_dashed(image: np.ndarray, box_xyxy: np.ndarray) -> None:
-    """A box of black and white dashes, to be seen on any photo."""
+    """A box of black and white dashes, to be seen on any image."""
     height, width = image.shape[:2]
     x1, y1, x2, y2 = np.clip(np.rint(box_xyxy), 1, [width - 2, height - 2] * 2).astype(int)
     corners = np.array([(x1, y1), (x2, y1), (x2, y2), (x1, y2)])

@@ -8,10 +8,10 @@ from enum import IntEnum
 
 import numpy as np
 
-from sqdet_cv.boxes.ops import iou_matrix
+from sqdet_cv.boxes.ops import box_iou
 from sqdet_cv.detections import Detections
 
-from ..data.formats.voc import VocSample
+from ..data.formats.voc import Sample
 from .average_precision import Matches
 
 HIT_IOU = 0.5  # VOC's
@@ -33,8 +33,8 @@ class Outcome(IntEnum):
 
 
 @dataclass(frozen=True, eq=False)
-class PhotoMatch:
-    """One photo, without the classes that it is not labelled for.
+class ImageMatch:
+    """One image, without the classes that it is not labelled for.
 
     Attributes:
         sample: its objects, m of them.
@@ -43,15 +43,15 @@ class PhotoMatch:
         object_ids: (n,) int, the object that the outcome speaks of; -1 for BACKGROUND.
     """
 
-    sample: VocSample
+    sample: Sample
     found: Detections
     outcomes: np.ndarray
     object_ids: np.ndarray
 
-    def above(self, score: float) -> PhotoMatch:
-        """The same photo with the detections of at least this score: worse ones change nothing for better ones."""
+    def above(self, score: float) -> ImageMatch:
+        """The same image with the detections of at least this score: worse ones change nothing for better ones."""
         kept = self.found.scores >= score
-        return PhotoMatch(self.sample, self.found[kept], self.outcomes[kept], self.object_ids[kept])
+        return ImageMatch(self.sample, self.found[kept], self.outcomes[kept], self.object_ids[kept])
 
     def missed(self) -> np.ndarray:
         """(m,) bool: the objects, difficult ones aside, that no detection is RIGHT about."""
@@ -60,14 +60,14 @@ class PhotoMatch:
         return missed
 
 
-def only_labelled(found: Detections, sample: VocSample) -> tuple[Detections, VocSample]:
-    """Both without the classes that the photo is not labelled for: nobody knows what is right there."""
+def only_labelled(found: Detections, sample: Sample) -> tuple[Detections, Sample]:
+    """Both without the classes that the image is not labelled for: nobody knows what is right there."""
     mine = sample.labelled[sample.class_ids]
     arrays = {name: getattr(sample, name)[mine] for name in ("boxes_xyxy", "class_ids", "ignore", "weights")}
     return found[sample.labelled[found.class_ids]], replace(sample, **arrays)
 
 
-def match_photo(found: Detections, sample: VocSample) -> PhotoMatch:
+def match_image(found: Detections, sample: Sample) -> ImageMatch:
     """VOC's matching (VOCevaldet.m): a detection, best first, belongs to the object of its class it overlaps most. Of
     two that it overlaps equally it belongs to the first; a taken object is not passed on.
     """
@@ -75,8 +75,8 @@ def match_photo(found: Detections, sample: VocSample) -> PhotoMatch:
     outcomes = np.full(len(found), Outcome.BACKGROUND)
     object_ids = np.full(len(found), -1)
     if len(sample.class_ids) == 0:
-        return PhotoMatch(sample, found, outcomes, object_ids)
-    iou = iou_matrix(found.boxes_xyxy, sample.boxes_xyxy)
+        return ImageMatch(sample, found, outcomes, object_ids)
+    iou = box_iou(found.boxes_xyxy, sample.boxes_xyxy)
     same_class = found.class_ids[:, None] == sample.class_ids
     own_iou, other_iou = np.where(same_class, iou, 0), np.where(same_class, 0, iou)
     taken = np.zeros(len(sample.class_ids), bool)
@@ -93,11 +93,11 @@ def match_photo(found: Detections, sample: VocSample) -> PhotoMatch:
             outcomes[i], object_ids[i] = Outcome.CONFUSION, k
         elif own[j] >= NEAR_IOU:
             outcomes[i], object_ids[i] = Outcome.LOCALISATION, j
-    return PhotoMatch(sample, found, outcomes, object_ids)
+    return ImageMatch(sample, found, outcomes, object_ids)
 
 
-def rank(photos: Sequence[PhotoMatch], class_id: int | None = None) -> Matches:
-    """The counted detections of one class (None: of all) over all photos; equal scores stay in the photos' order."""
+def rank(photos: Sequence[ImageMatch], class_id: int | None = None) -> Matches:
+    """The counted detections of one class (None: of all) over all images; equal scores stay in the images' order."""
     scores, hits, objects = [np.zeros(0)], [np.zeros(0, bool)], 0
     for photo in photos:
         counted = photo.outcomes != Outcome.NOT_COUNTED

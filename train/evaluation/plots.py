@@ -54,18 +54,18 @@ def plot_precision_recall(curves: Sequence[Matches], labels: Sequence[str]) -> b
     return png_bytes(figure)
 
 
-def plot_f1(curves: Sequence[Matches], labels: Sequence[str], everything: Matches, score: float) -> bytes:
+def plot_f1(curves: Sequence[Matches], labels: Sequence[str], all_classes: Matches, score: float) -> bytes:
     """F1 against the score threshold: all classes together, and each for itself with the three best and worst named."""
     figure = make_figure(9, 5)
     axes = figure.subplots()
-    lines = {label: matches for label, matches in zip(labels, curves) if matches.hit.any()}
+    lines = {label: matches for label, matches in zip(labels, curves) if matches.true_positive.any()}
     for matches in lines.values():
         axes.plot(matches.scores, matches.f1(), color=GREY, linewidth=0.9, alpha=0.7)
     by_peak = sorted(lines, key=lambda label: lines[label].best_threshold()[1])
     for label in {*by_peak[:3], *by_peak[-3:]}:
         threshold, f1 = lines[label].best_threshold()
         axes.annotate(label, (threshold, f1), (0, 3), textcoords="offset points", ha="center", fontsize=9, color="#444")
-    axes.plot(everything.scores, everything.f1(), color=BLUE, linewidth=2.4, label="all classes together")
+    axes.plot(all_classes.scores, all_classes.f1(), color=BLUE, linewidth=2.4, label="all classes together")
     axes.axvline(score, color="black", linestyle="--", linewidth=1, label=f"threshold of this report: {score:.2f}")
     axes.plot([], [], color=GREY, label="one class; named: the best and worst three")
     axes.set(xlim=(0, 1), ylim=(0, 1), xlabel="score threshold", ylabel="F1 (harmonic mean of precision and recall)")

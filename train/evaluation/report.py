@@ -1,4 +1,4 @@
-"""An evaluation as one HTML file that needs nothing else: no network, no script, pictures inside."""
+"""An evaluation as one HTML file that needs nothing else: no network, no script, images inside."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from .examples import Mistake, missed_objects, wrong_detections
 from .matching import HIT_IOU, NEAR_IOU, Outcome
 from .plots import plot_calibration, plot_confusion, plot_error_split, plot_f1, plot_precision_recall, plot_sizes
 
-MISTAKES = 12  # pictures of each kind
+MISTAKES = 12  # images of each kind
 JPEG_QUALITY = 85
 
 STYLE = """
@@ -57,8 +57,8 @@ def report_html(evaluation: Evaluation, model: str, data: str) -> str:
     missed = missed_objects(e.kept, e.labels, MISTAKES)
     parts = [
         f"<h1>{escape(title)}</h1>",
-        f"<p>{len(e.photos)} photos, {e.everything.objects} objects of {len(e.labels)} classes; difficult objects and "
-        "the classes that a photo is not labelled for are not counted. A detection is right if its IoU with an object "
+        f"<p>{len(e.photos)} images, {e.everything.objects} objects of {len(e.labels)} classes; difficult objects and "
+        "the classes that an image is not labelled for are not counted. A detection is right if its IoU with an object "
         f"of its class that no surer one has found is at least {HIT_IOU:g}.</p>",
         _table(["measure", "points of 100"], _summary(e)),
         "<h2>Classes</h2>",
@@ -71,9 +71,9 @@ def report_html(evaluation: Evaluation, model: str, data: str) -> str:
         "<h2>Precision and recall</h2>",
         _png(plot_precision_recall(e.curves, e.labels), "Precision-recall curve of each class"),
         "<h2>F1</h2>",
-        _png(plot_f1(e.curves, e.labels, e.everything, e.score), "F1 against the score threshold"),
+        _png(plot_f1(e.curves, e.labels, e.all_classes, e.score), "F1 against the score threshold"),
         "<h2>Calibration</h2>",
-        _png(plot_calibration(calibration(e.everything)), "Precision against score"),
+        _png(plot_calibration(calibration(e.all_classes)), "Precision against score"),
         "<h2>Size of the objects</h2>",
         _png(plot_sizes(e.coco), "Average precision by size of the object"),
         "<h2>Errors</h2>",
@@ -86,9 +86,9 @@ def report_html(evaluation: Evaluation, model: str, data: str) -> str:
         "<h2>Confusion</h2>",
         _png(plot_confusion(e.confusion, e.labels), "Confusion matrix"),
         "<h2>The surest wrong detections</h2>",
-        _pictures(wrong),
+        _image_files(wrong),
         "<h2>The largest missed objects</h2>",
-        _pictures(missed),
+        _image_files(missed),
     ]
     return (
         '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
@@ -119,7 +119,7 @@ def _class_rows(e: Evaluation) -> list[list[str]]:
     seven = [r.ap_07 for r in e.classes if r.objects]
     means = [mean_ap(e.classes), float(np.mean(seven)) if seven else math.nan, e.coco.ap["all"]]
     totals = (right.sum(), counted.sum(), missed.sum())
-    return [*rows, ["all", str(e.everything.objects), *map(points, means), *_rates(*totals)]]
+    return [*rows, ["all", str(e.all_classes.objects), *map(points, means), *_rates(*totals)]]
 
 
 def _rates(right: int, detections: int, missed: int) -> list[str]:
@@ -144,7 +144,7 @@ def _table(header: Sequence[str], rows: Sequence[Sequence[str]], totals: int = 0
     return "\n".join([*lines, "</table>"])
 
 
-def _pictures(mistakes: Sequence[Mistake]) -> str:
+def _image_files(mistakes: Sequence[Mistake]) -> str:
     if not mistakes:
         return "<p>None.</p>"
     figures = []
@@ -152,7 +152,7 @@ def _pictures(mistakes: Sequence[Mistake]) -> str:
         jpeg = cv2.imencode(".jpg", mistake.image_bgr, [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])[1].tobytes()
         caption = escape(mistake.caption)
         figures.append(f"<figure>{_img(jpeg, 'jpeg', caption)}<figcaption>{caption}</figcaption></figure>")
-    return '<div class="pictures">' + "\n".join(figures) + "</div>"
+    return '<div class="images">' + "\n".join(figures) + "</div>"
 
 
 def _png(data: bytes, alt: str) -> str:

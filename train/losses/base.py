@@ -19,7 +19,7 @@ PARTS = ("box", "conf_pos", "conf_neg", "class")
 class Loss(nn.Module, ABC):
     """Args: its `config` (a dataclass: the weights of the parts, and switches), and the geometry of the net's answer.
 
-    In use: `parts = OursLoss(OursConfig(), spec)(net.split(net(batch.images)), batch)`.
+    In use: `parts = SqdetLoss(SqdetLossConfig(), spec)(net.split(net(batch.images)), batch)`.
 
     Attributes:
         all_processes: True where several processes have a part of the batch each. What the parts are divided by is
@@ -47,13 +47,13 @@ class Loss(nn.Module, ABC):
     def forward(self, raw: RawOutput, batch: Batch) -> dict[str, torch.Tensor]:
         """The PARTS, each a scalar with its weight applied; the loss is their sum.
 
-        Finite, with finite gradients, for photos without objects and batches of only such photos too.
+        Finite, with finite gradients, for images without objects and batches of only such images too.
         """
 
 
 @torch.no_grad()
 def labelled_share(raw: RawOutput, batch: Batch) -> torch.Tensor:
-    """(N, A): the part of an anchor's class scores that the classes its photo is labelled for have; 1 where all are.
+    """(N, A): the part of an anchor's class scores that the classes its image is labelled for have; 1 where all are.
 
     An anchor without an object is known to hold none of the labelled classes, and of the others nothing is known. So
     what it is punished for is confidence times this share. It carries no gradient: the class scores learn nothing.

@@ -17,7 +17,7 @@ def decode(deltas_xywh: torch.Tensor, anchors_cxcywh: torch.Tensor, size_delta_c
     return torch.cat([centre - wh / 2, centre + wh / 2], dim=-1)
 
 
-def elementwise_iou(a_xyxy: torch.Tensor, b_xyxy: torch.Tensor, epsilon: float = 0.0) -> torch.Tensor:
+def paired_box_iou(a_xyxy: torch.Tensor, b_xyxy: torch.Tensor, epsilon: float = 0.0) -> torch.Tensor:
     """IoU of each box with its counterpart: (..., 4), (..., 4) to (...), broadcast. `epsilon` is added to the union."""
     top_left, bottom_right = torch.maximum(a_xyxy, b_xyxy)[..., :2], torch.minimum(a_xyxy, b_xyxy)[..., 2:]
     intersection = (bottom_right - top_left).clamp(min=0).prod(dim=-1)

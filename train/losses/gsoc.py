@@ -10,13 +10,13 @@ from ..common.options import option
 from ..data.loader import Batch
 from ..models.squeezedet import RawOutput
 from .base import Loss, labelled_share
-from .boxes import decode, elementwise_iou, to_xywh
+from .boxes import decode, paired_box_iou, to_xywh
 
 EPSILON = 1e-7
 
 
 @dataclass(frozen=True)
-class GsocConfig:
+class SqueezeDet2017LossConfig:
     """The layer's weights (SqueezeDet_train_test.prototxt of opencv_contrib), and its quirks, on as in the layer."""
 
     box: float = option(5.0, "lambda_bbox: squared error of the deltas")
@@ -38,9 +38,9 @@ class Match:
     iou: torch.Tensor
 
 
-class GsocLoss(Loss):
+class SqueezeDet2017Loss(Loss):
     """src/caffe/layers/squeezedet_loss_layer.cpp of kvmanohar22/caffe, branch obj_detect_loss (formula: kvmanohar22's
-    GSoC blog). For a photo with n objects o at anchors a(o), out of A anchors, and its mean over the photos:
+    GSoC blog). For an image with n objects o at anchors a(o), out of A anchors, and its mean over the images:
 
         box / n * sum_o |d_a(o) - target_o|^2                      d: the deltas
       + confidence_positive / n * sum_o (c_a(o) - IoU_o)^2         c: the confidence after the sigmoid
@@ -50,14 +50,14 @@ class GsocLoss(Loss):
     The gradient is this formula's (a(o) and IoU_o held constant). The layer's own backward is not: it leaves 1 / n out
     of the classes and divides integers for the boxes.
 
-    Its quirks have switches in GsocConfig. One more is in the spec: `grid_transposed` with `delta_order="xyhw"` and
-    `size_delta_cap=inf` is the layer's geometry; any other works as well.
+    Its quirks have switches in SqueezeDet2017LossConfig. One more is in the spec: `grid_transposed` with
+    `delta_order="xyhw"` and `size_delta_cap=inf` is the layer's geometry; any other works as well.
 
     What the layer lacks, and what leaves it the same where all objects weigh 1 and all classes are labelled:
-    - a photo without objects counts (the layer gives NaN): n is taken as 1, and each anchor is a negative once;
+    - an image without objects counts (the layer gives NaN): n is taken as 1, and each anchor is a negative once;
     - an object's own terms are multiplied by its weight; n counts objects;
     - anchors near an `ignore` object are no negatives;
-    - in a photo that is labelled for some classes, a negative's c is multiplied by `labelled_share`, so that what may
+    - in an image that is labelled for some classes, a negative's c is multiplied by `labelled_share`, so that what may
       be an object of another class is not punished.
     """
 
@@ -78,7 +78,7 @@ class GsocLoss(Loss):
         predicted_xyxy = decode(deltas_xywh, self.anchors_cxcywh, self.spec.size_delta_cap)
         limit = self.anchors_cxcywh.new_tensor(self.spec.input_wh * 2) - float(self.config.plus_one)
         predicted_xyxy = predicted_xyxy.clamp(min=torch.zeros_like(limit), max=limit)
-        iou = elementwise_iou(predicted_xyxy[photo_ids], boxes_xyxy[:, None], EPSILON)  # (M, A)
+        iou = paired_box_iou(predicted_xyxy[photo_ids], boxes_xyxy[:, None], EPSILON)  # (M, A)
         anchor_ids = iou.argmax(dim=1) if self.config.assign_by_prediction else batch.object_anchor_ids
         return Match(anchor_ids, iou.gather(1, anchor_ids[:, None])[:, 0])
 
@@ -106,7 +106,7 @@ class GsocLoss(Loss):
         return self._mean_over_photos(-torch.log(right + EPSILON), batch)
 
     def _mean_over_photos(self, each: torch.Tensor, batch: Batch) -> torch.Tensor:
-        """(M,) values of the objects, weighted, to the mean over the photos of the mean over a photo's objects."""
+        """(M,) values of the objects, weighted, to the mean over the images of the mean over an image's objects."""
         objects = _objects_per_photo(batch)[batch.object_photo_ids]
         return (each * batch.object_weights / objects).sum() / self._photos(batch)
 

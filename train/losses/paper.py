@@ -11,14 +11,14 @@ from ..common.options import option
 from ..data.loader import Batch
 from ..models.squeezedet import RawOutput
 from .base import Loss, labelled_share
-from .boxes import elementwise_iou, to_xywh
+from .boxes import paired_box_iou, to_xywh
 
 EPSILON = 1e-16
 SAFE_EXP_FROM = 1.0  # EXP_THRESH: from here on the exponential goes on as its tangent
 
 
 @dataclass(frozen=True)
-class PaperConfig:
+class SqueezeDetLossConfig:
     """The weights of the KITTI configurations, and what the code does beside the formula, on as in the code."""
 
     box: float = option(5.0, "LOSS_COEF_BBOX: squared error of the deltas")
@@ -32,16 +32,16 @@ class PaperConfig:
     )
 
 
-class PaperLoss(Loss):
-    """nn_skeleton.py and dataset/imdb.py of BichenWuUCB/squeezeDet. For n objects o in all B photos of a batch, each
-    with an anchor of its own (`targets.unique_anchors`, before the net says anything), out of A anchors a photo:
+class SqueezeDetLoss(Loss):
+    """nn_skeleton.py and dataset/imdb.py of BichenWuUCB/squeezeDet. For n objects o in all B images of a batch, each
+    with an anchor of its own (`targets.unique_anchors`, before the net says anything), out of A anchors an image:
 
         box / n * sum_o |d_o - target_o|^2                      d: the deltas
       + confidence_positive / (n B) * sum_o (c_o - IoU_o)^2     c: the confidence after the sigmoid
       + confidence_negative / ((A - n) B) * sum_{a without object} c_a^2
       - classes / n * sum_o (log(p_o) + sum_{other classes k} log(1 - p_k))      p: the softmax
 
-    n is that of the whole batch even beside A, which is one photo's, and the confidence alone is also divided by B: so
+    n is that of the whole batch even beside A, which is one image's, and the confidence alone is also divided by B: so
     the code has it; the paper does not say. IoU_o is that of the predicted box and is held constant. The authors also
     clip the gradient of each variable to a norm of 1 (`--clip 1` clips the norm of all together).
 
@@ -49,7 +49,7 @@ class PaperLoss(Loss):
     - a batch without objects is finite (the code divides by 0): n and A - n are taken as at least 1;
     - an object's own terms are multiplied by its weight; n counts objects;
     - anchors near an `ignore` object are no negatives;
-    - in a photo that is labelled for some classes, a negative's c is multiplied by `labelled_share`, so that what may
+    - in an image that is labelled for some classes, a negative's c is multiplied by `labelled_share`, so that what may
       be an object of another class is not punished.
     """
 
@@ -69,7 +69,7 @@ class PaperLoss(Loss):
     def loss_confidence_positive(self, raw: RawOutput, batch: Batch) -> torch.Tensor:
         with torch.no_grad():
             predicted_xyxy = self._decode(self._deltas_xywh(raw, batch), batch.object_anchor_ids)
-            iou = elementwise_iou(predicted_xyxy, batch.object_boxes_xyxy, EPSILON)
+            iou = paired_box_iou(predicted_xyxy, batch.object_boxes_xyxy, EPSILON)
         confidence = raw.confidence_logits[batch.object_photo_ids, batch.object_anchor_ids].sigmoid()
         return self._mean_over_objects((confidence - iou) ** 2, batch) / self.batch_total(len(batch.labelled))
 
@@ -103,7 +103,7 @@ class PaperLoss(Loss):
         return torch.cat([centre, torch.log(wh / anchors[:, 2:])], dim=1)
 
     def _decode(self, deltas_xywh: torch.Tensor, anchor_ids: torch.Tensor) -> torch.Tensor:
-        """(M, 4) deltas to (M, 4) boxes_xyxy inside the picture."""
+        """(M, 4) deltas to (M, 4) boxes_xyxy inside the image."""
         anchors = self.anchors_cxcywh[anchor_ids]
         sizes = deltas_xywh[:, 2:]
         if self.config.safe_exp:

@@ -12,11 +12,11 @@ from ..common.options import option
 from ..data.loader import Batch
 from ..models.squeezedet import RawOutput
 from .base import Loss, labelled_share
-from .boxes import decode, elementwise_iou, to_xywh
+from .boxes import decode, paired_box_iou, to_xywh
 
 
 @dataclass(frozen=True)
-class OursConfig:
+class SqdetLossConfig:
     """Weights of the four terms."""
 
     box: float = option(2.0, "smooth L1 on the deltas of responsible anchors")
@@ -33,7 +33,7 @@ class OursConfig:
                 raise TrainError(f"--ours.{name} {getattr(self, name)}: expected 0 to 1")
 
 
-class OursLoss(Loss):
+class SqdetLoss(Loss):
     """Weighted mean over the batch's responsible anchors of four parts: box, confidence+, confidence-, class.
 
     What differs from the paper, and why:
@@ -44,11 +44,11 @@ class OursLoss(Loss):
     - where a teacher said how likely it takes an object for which class, that is part of the class target
       (distillation, arXiv 1503.02531, without a temperature): that a dog could be a cat but not a bus says more than
       its label;
-    - everything is divided by the batch's sum of object weights, so a photo without objects is finite and counts.
+    - everything is divided by the batch's sum of object weights, so an image without objects is finite and counts.
 
-    Classes that a photo is not labelled for are unknown there. A negative anchor then says "none of the *labelled*
+    Classes that an image is not labelled for are unknown there. A negative anchor then says "none of the *labelled*
     classes is here": confidence times the share of the class scores that the labelled classes have is pushed to 0.
-    The share carries no gradient, so an unlisted class is neither rewarded nor punished, and a photo without any
+    The share carries no gradient, so an unlisted class is neither rewarded nor punished, and an image without any
     labelled class has no negative part at all.
     """
 
@@ -74,7 +74,7 @@ class OursLoss(Loss):
         with torch.no_grad():
             deltas_xywh = to_xywh(raw.deltas, self.spec.delta_order)
             predicted_xyxy = decode(deltas_xywh, self.anchors_cxcywh, self.spec.size_delta_cap)[positive]
-            iou = elementwise_iou(predicted_xyxy, batch.boxes_xyxy[positive])
+            iou = paired_box_iou(predicted_xyxy, batch.boxes_xyxy[positive])
         each = F.binary_cross_entropy_with_logits(raw.confidence_logits[positive], iou, reduction="none")
         return (each * batch.positive_weight[positive]).sum()
 

@@ -9,7 +9,7 @@ from torch import nn
 
 
 @torch.no_grad()
-def settle_norms(net: nn.Module, batches: Iterable[torch.Tensor]) -> int:
+def recalibrate_batchnorm(net: nn.Module, batches: Iterable[torch.Tensor]) -> int:
     """Gives every BatchNorm2d the mean and variance that its input really has, and a weight and bias that make up for
     the change: in evaluation mode the net computes what it did.
 
@@ -17,7 +17,7 @@ def settle_norms(net: nn.Module, batches: Iterable[torch.Tensor]) -> int:
     deviation all the same, and so throw away in its first step what the file had learned.
 
     Args:
-        batches: pictures (N, 3, H, W) as the net will be trained on; one pass over them.
+        batches: images (N, 3, H, W) as the net will be trained on; one pass over them.
 
     Returns:
         How many norms the net has; without any, no batch is taken.

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 import torch
 from torch import nn
 
-from .batchnorm import settle_norms
+from .batchnorm import recalibrate_batchnorm
 from .squeezedet import SqueezeDet
 
 IDLE_VARIANCE = 1 - 1e-5  # of a norm that changes no scale: BatchNorm's own eps makes it 1
@@ -20,15 +20,15 @@ def convolutions(net: nn.Module) -> dict[str, nn.Conv2d]:
 
 
 @torch.no_grad()
-def fold(net: SqueezeDet) -> SqueezeDet:
+def fuse_batchnorm(net: SqueezeDet) -> SqueezeDet:
     """A copy that computes the same in evaluation mode, with plain weights: BatchNorm is part of the convolution
-    before it, and what `Masked` and `Shared` make of a weight is the weight.
+    before it, and what `PruningMask` and `SharedWeights` make of a weight is the weight.
 
     A norm scales whole channels. Folded later, it would tear a shared weight into as many values as there are
     channels.
     """
     plain = SqueezeDet(
-        dataclasses.replace(net.config, backbone_norm=False, head_norm=False), net.num_shapes, net.num_classes
+        dataclasses.replace(net.config, backbone_norm=False, head_norm=False), net.anchors_per_cell, net.num_classes
     )
     modules = dict(net.named_modules())
     for name, conv in convolutions(plain).items():
@@ -41,19 +41,19 @@ def fold(net: SqueezeDet) -> SqueezeDet:
     return plain.eval()
 
 
-def folded_arrays(net: SqueezeDet) -> dict[str, torch.Tensor]:
+def fused_arrays(net: SqueezeDet) -> dict[str, torch.Tensor]:
     """The weights of the folded net by layer, "features.fire2.squeeze.weight", as our exports name them."""
     arrays = {}
-    for name, conv in convolutions(fold(net)).items():
+    for name, conv in convolutions(fuse_batchnorm(net)).items():
         layer = name.removesuffix(".0")  # the first module of a ConvAct
         arrays |= {f"{layer}.weight": conv.weight.detach(), f"{layer}.bias": conv.bias.detach()}
     return arrays
 
 
-def unfold(arrays: Mapping[str, torch.Tensor], own: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+def unfuse(arrays: Mapping[str, torch.Tensor], own: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
     """What of the state of a net (`own`) such arrays fill. A layer with BatchNorm gets the folded weights and a norm
     that does nothing but add the folded bias, so that it computes the same; before it is trained, such a norm is to be
-    settled (`norms.settle_norms`)."""
+    settled (`norms.recalibrate_batchnorm`)."""
     found = {}
     for name in own:
         module, _, kind = name.rpartition(".")
@@ -75,24 +75,24 @@ def unfold(arrays: Mapping[str, torch.Tensor], own: Mapping[str, torch.Tensor]) 
     return found
 
 
-def with_norms(net: SqueezeDet, images: Iterable[torch.Tensor]) -> SqueezeDet:
-    """The opposite of `fold`: a copy that computes the same in evaluation mode and has BatchNorm in all its Fires,
-    with the moments of these pictures. It trains better than the folded net: at a higher learning rate, and without
+def unfuse_batchnorm(net: SqueezeDet, images: Iterable[torch.Tensor]) -> SqueezeDet:
+    """The opposite of `fuse_batchnorm`: a copy that computes the same in evaluation mode and has BatchNorm in all its
+    Fires, with the moments of these images. It trains better than the fused net: at a higher learning rate, and without
     scales drifting apart.
 
     Args:
         images: batches (N, 3, H, W) as the net will be trained on; one pass over them.
     """
     config = dataclasses.replace(net.config, backbone_norm=True, head_norm=True)
-    normed = SqueezeDet(config, net.num_shapes, net.num_classes).eval()
-    normed.load_state_dict(normed.state_dict() | unfold(folded_arrays(net), normed.state_dict()))
-    settle_norms(normed, images)
+    normed = SqueezeDet(config, net.anchors_per_cell, net.num_classes).eval()
+    normed.load_state_dict(normed.state_dict() | unfuse(fused_arrays(net), normed.state_dict()))
+    recalibrate_batchnorm(normed, images)
     return normed
 
 
 @torch.no_grad()
-def folded_weights(net: nn.Module) -> dict[str, torch.Tensor]:
-    """The weight of each convolution times the scale of the norm after it: what `fold` would make of it."""
+def fused_weights(net: nn.Module) -> dict[str, torch.Tensor]:
+    """The weight of each convolution times the scale of the norm after it: what `fuse_batchnorm` would make of it."""
     modules = dict(net.named_modules())
     found = {}
     for name, conv in convolutions(net).items():

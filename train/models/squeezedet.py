@@ -79,9 +79,9 @@ class SqueezeDet(nn.Module):
     confidences, then K*4 deltas.
     """
 
-    def __init__(self, config: NetConfig, num_shapes: int, num_classes: int) -> None:
+    def __init__(self, config: NetConfig, anchors_per_cell: int, num_classes: int) -> None:
         super().__init__()
-        self.config, self.num_shapes, self.num_classes = config, num_shapes, num_classes
+        self.config, self.anchors_per_cell, self.num_classes = config, anchors_per_cell, num_classes
         self.features = SqueezeNetFeatures(
             config.backbone, config.leaky_slope, config.squeeze_factor, config.backbone_fires, config.backbone_norm
         )
@@ -97,7 +97,7 @@ class SqueezeDet(nn.Module):
             channels = fire.out_channels
             self.head.add_module(f"fire{10 + i}", fire)
         self.dropout = nn.Dropout(config.dropout)
-        outputs = num_shapes * (num_classes + 1 + 4)
+        outputs = anchors_per_cell * (num_classes + 1 + 4)
         self.convdet = nn.Conv2d(channels, outputs, config.convdet_kernel, padding=config.convdet_padding)
         self._initialise_head()
 
@@ -111,15 +111,15 @@ class SqueezeDet(nn.Module):
         nn.init.zeros_(self.convdet.bias)
         # Focal-loss prior (arXiv 1708.02002, section 4.1): start by saying "no object" with 1 %, or the thousands
         # of background anchors swamp the first hundred steps.
-        first = self.num_shapes * self.num_classes
-        nn.init.constant_(self.convdet.bias[first : first + self.num_shapes], -4.6)
+        first = self.anchors_per_cell * self.num_classes
+        nn.init.constant_(self.convdet.bias[first : first + self.anchors_per_cell], -4.6)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         return self.convdet(self.dropout(self.head(self.conv10(self.features(x)))))
 
     def split(self, output: torch.Tensor) -> RawOutput:
         """The grid of `forward` as one row per anchor, in the spec's anchor order."""
-        k, c = self.num_shapes, self.num_classes
+        k, c = self.anchors_per_cell, self.num_classes
         n = output.shape[0]
         classes, confidence, deltas = output.permute(0, 2, 3, 1).split([k * c, k, k * 4], dim=3)
         return RawOutput(deltas.reshape(n, -1, 4), classes.reshape(n, -1, c), confidence.reshape(n, -1))
@@ -144,9 +144,9 @@ class SqueezeDet(nn.Module):
         return self.config.convdet_kernel // 2 - self.config.convdet_padding
 
 
-def build_net(name: str, num_shapes: int, num_classes: int, **changes: object) -> SqueezeDet:
+def build_net(name: str, anchors_per_cell: int, num_classes: int, **changes: object) -> SqueezeDet:
     """A net of the registry; `changes` replace fields of its NetConfig."""
     if name not in NETS:
         raise ValueError(f"no net called {name!r}; there are {', '.join(NETS)}")
     config = dataclasses.replace(NETS[name][0], **changes)
-    return SqueezeDet(config, num_shapes, num_classes)
+    return SqueezeDet(config, anchors_per_cell, num_classes)

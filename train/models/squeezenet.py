@@ -43,7 +43,7 @@ class SqueezeNetFeatures(nn.Sequential):
     """conv1 to fire9: (N, 3, H, W) to (N, out_channels, about H/16, about W/16); 512 channels in the papers' layouts.
 
     conv1 is unpadded and the pools round up, as in Caffe: 416 px gives 25 cells, 320 px gives 19, and the cells'
-    centres are then 16 px apart and symmetric in the picture, which is the anchor rule of the paper.
+    centres are then 16 px apart and symmetric in the image, which is the anchor rule of the paper.
 
     Args:
         fires: squeeze, expand 1x1, expand 3x3 of each of FIRES instead of the layout's own; `squeeze_factor` is part of
@@ -98,7 +98,7 @@ class SqueezeNet(nn.Module):
         return self.pool10(self.relu_conv10(self.conv10(x))).flatten(1)
 
 
-PIXEL_DEVIATION = 64  # of photos' values (0-255) about the mean, roughly
+PIXEL_DEVIATION = 64  # of images' values (0-255) about the mean, roughly
 
 
 def draw_weights(net: SqueezeNet) -> None:

@@ -1,6 +1,6 @@
 """A teacher that is asked about the very view that the net is shown.
 
-`python -m train label --probabilities` asks it once, about the whole photo, which it may know from its own training
+`python -m train label --probabilities` asks it once, about the whole image, which it may know from its own training
 and is certain of. Of a part of it, small, in other colours, it is not: what it then says is what the net can know too
 (the "consistent" teacher of arXiv 2106.05237).
 """
@@ -12,7 +12,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from ..data.transforms.geometry import View
+from ..data.transforms.geometry import LabeledImage
 from ..detectors.open_detector import MODEL_HELP, AnyDetector, open_together
 from .soft_labels import TEACHER_THRESHOLD, class_shares
 
@@ -38,7 +38,7 @@ class ViewTeacher:
     def _open(self) -> AnyDetector:
         return open_together(self.models, self.labels, TEACHER_THRESHOLD)
 
-    def __call__(self, view: View) -> View:
+    def __call__(self, view: LabeledImage) -> LabeledImage:
         if not len(view.boxes_xyxy):
             return view
         if self.detector is None:

@@ -1,4 +1,4 @@
-"""`python -m train label`: fill the classes a photo is not labelled for with the detections of one or more teachers."""
+"""`python -m train label`: fill the classes an image is not labelled for with detections of one or more teachers."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
-from sqdet_cv.boxes.ops import iou_matrix
+from sqdet_cv.boxes.ops import box_iou
 from sqdet_cv.detections import Detections
 from sqdet_cv.util.atomic_files import write_bytes_atomically
 
@@ -21,7 +21,7 @@ from ..common.labels import HELP, parse_labels
 from ..data.formats.open_dataset import HELP as DATA_HELP
 from ..data.formats.open_dataset import check_stems, open_dataset
 from ..data.loader import read_image
-from ..data.sample import VocSample
+from ..data.sample import Sample
 from ..detectors.open_detector import MIRROR_HELP, MODEL_HELP, file_names, open_together
 from .soft_labels import TEACHER_THRESHOLD, class_shares
 
@@ -37,7 +37,7 @@ class LabelConfig:
     same_iou: float = 0.5  # overlap with a known box of the class from which it is that object again
 
 
-def complete(sample: VocSample, labels: tuple[str, ...], found: Detections, config: LabelConfig) -> list[tuple]:
+def complete(sample: Sample, labels: tuple[str, ...], found: Detections, config: LabelConfig) -> list[tuple]:
     """The teacher's boxes that go beside the known ones: (label, box_xyxy, score, difficult)."""
     added = []
     for detection in found:
@@ -47,7 +47,7 @@ def complete(sample: VocSample, labels: tuple[str, ...], found: Detections, conf
         if min(x2 - x1, y2 - y1) < 1:  # VOC's inclusive corners cannot say less than a pixel
             continue
         known = sample.boxes_xyxy[sample.class_ids == detection.class_id]
-        if len(known) and iou_matrix(np.array([detection.box_xyxy]), known).max() > config.same_iou:
+        if len(known) and box_iou(np.array([detection.box_xyxy]), known).max() > config.same_iou:
             continue
         added.append(
             (labels[detection.class_id], detection.box_xyxy, detection.score, detection.score < config.threshold)
@@ -64,7 +64,7 @@ def probabilities(box_xyxy: tuple, found: Detections, labels: tuple[str, ...], c
 
 def write_annotation(
     path: Path,
-    sample: VocSample,
+    sample: Sample,
     labels: tuple[str, ...],
     added: list[tuple],
     teacher: str,
@@ -102,7 +102,7 @@ def write_annotation(
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--data", required=True, help=DATA_HELP)
-    parser.add_argument("--lists", required=True, help="comma-separated lists of photos to complete")
+    parser.add_argument("--lists", required=True, help="comma-separated lists of images to complete")
     parser.add_argument("--teacher", required=True, help=MODEL_HELP)
     parser.add_argument("--mirror", action="store_true", help=MIRROR_HELP)
     parser.add_argument(
@@ -134,4 +134,4 @@ def run(args: argparse.Namespace) -> None:
         certain = sum(not difficult for *_, difficult in added)
         objects += certain
         with_objects += certain > 0
-    print(f"{args.out}: {objects} boxes of the teacher in {with_objects} of {len(samples)} photos")
+    print(f"{args.out}: {objects} boxes of the teacher in {with_objects} of {len(samples)} images")

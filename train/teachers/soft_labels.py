@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from sqdet_cv.boxes.ops import iou_matrix
+from sqdet_cv.boxes.ops import box_iou
 from sqdet_cv.detections import Detections
 
 # Teachers say all that they think likelier than this: a weak box of one may confirm that of another, and what else an
@@ -19,7 +19,7 @@ def class_shares(
     the best score of its detections that overlap the box by more than `same_iou`, divided by their sum.
 
     Args:
-        boxes_xyxy: (n, 4) of the objects, in pixels of the picture that `found` is about.
+        boxes_xyxy: (n, 4) of the objects, in pixels of the image that `found` is about.
         doubt: the object is not seen where all its scores are below.
 
     >>> found = Detections([(0, 0, 8, 8), (0, 0, 8, 9)], [0, 2], [0.6, 0.2], ["cat", "dog"])
@@ -28,7 +28,7 @@ def class_shares(
     """
     best = np.zeros((len(boxes_xyxy), num_classes), np.float32)
     if len(boxes_xyxy) and len(found):
-        objects, near = np.nonzero(iou_matrix(np.asarray(boxes_xyxy, np.float32), found.boxes_xyxy) > same_iou)
+        objects, near = np.nonzero(box_iou(np.asarray(boxes_xyxy, np.float32), found.boxes_xyxy) > same_iou)
         np.maximum.at(best, (objects, found.class_ids[near]), found.scores[near])
     best[best.max(axis=1) < doubt] = 0
     return best / np.maximum(best.sum(axis=1, keepdims=True), 1e-9)

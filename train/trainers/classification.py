@@ -24,7 +24,7 @@ from ..data.image_folder import ClassifyData, CropConfig, ImageFolder, picture_o
 from ..data.loader import ordered_batches
 from ..engine.config import LoopConfig
 from ..engine.run_folder import begin_run, refuse_old_run
-from ..engine.trainer import TrainingRun
+from ..engine.trainer import Trainer
 from ..evaluation.classification import measure
 from ..models.squeezenet import LAYOUTS, SqueezeNet, draw_weights
 
@@ -40,8 +40,8 @@ class ClassifyConfig(LoopConfig):
     val: str = option("val", "folder in --data to choose the best epoch by")
     version: str = option("1.1", f"SqueezeNet version: {' or '.join(LAYOUTS)}")
     size: int = option(227, "input size in pixels")
-    epochs: int = option(10, "times through the pictures")
-    batch: int = option(64, "pictures a step, in each process")
+    epochs: int = option(10, "times through the images")
+    batch: int = option(64, "images a step, in each process")
     backbone_lr: float = option(1.0, "learning rate of the layers before conv10, as a share of conv10's")
     warmup: int = option(100, "steps of linear warm-up")
     clip: float = option(1.0, "largest norm of the gradient; inf: any, as in the solver files")
@@ -59,15 +59,15 @@ class ClassifyConfig(LoopConfig):
             raise TrainError(f"--version {self.version}: there are {', '.join(LAYOUTS)}")
 
     def folders(self, labels: tuple[str, ...] | None = None) -> tuple[ImageFolder, ImageFolder]:
-        """The pictures to train on and those to choose the best epoch by."""
+        """The images to train on and those to choose the best epoch by."""
         train = read_image_folder(Path(self.data) / "train", labels)
         return train, read_image_folder(Path(self.data) / self.val, train.common.labels)
 
 
-class Classify(TrainingRun):
-    """A classifier, its pictures and its state, from `start` or `resume` to the last epoch."""
+class ClassificationTrainer(Trainer):
+    """A classifier, its images and its state, from `start` or `resume` to the last epoch."""
 
-    judged_by = "val_top1"
+    monitor = "val_top1"
 
     def __init__(
         self, config: ClassifyConfig, net: SqueezeNet, spec: ClassifierSpec, folders: tuple[ImageFolder, ImageFolder]
@@ -79,7 +79,7 @@ class Classify(TrainingRun):
         super().__init__(config, net, device, [steps] * config.epochs)
 
     @classmethod
-    def start(cls, config: ClassifyConfig) -> Classify:
+    def start(cls, config: ClassifyConfig) -> ClassificationTrainer:
         refuse_old_run(Path(config.out))
         folders = config.folders()
         labels = folders[0].labels
@@ -92,20 +92,20 @@ class Classify(TrainingRun):
         run = cls(config, net, center_crop_spec(labels, (config.size, config.size)), folders)
         if said:
             run.say(said)
-        if run.first:
+        if run.is_main_process:
             begin_run(run.out, config)
         return run
 
     @classmethod
-    def resume(cls, out: str | Path) -> Classify:
-        """From last.pt (`restore`). Raises TrainError if the number of training pictures has changed."""
+    def resume(cls, out: str | Path) -> ClassificationTrainer:
+        """From last.pt (`restore`). Raises TrainError if the number of training images has changed."""
         saved = load_checkpoint(Path(out) / "last.pt", (CLASSIFIER_FORMAT,))
         config = from_dict(saved["config"] | {"out": str(out)}, ClassifyConfig, f"{out}/last.pt")
         spec = ClassifierSpec.from_json(saved["spec"])
         folders = config.folders(spec.labels)
         if len(folders[0].paths) != saved["pictures"]:
             raise TrainError(
-                f"{config.data}/train: {len(folders[0].paths)} pictures; the run began with {saved['pictures']}"
+                f"{config.data}/train: {len(folders[0].paths)} images; the run began with {saved['pictures']}"
             )
         run = cls(config, SqueezeNet(config.version, spec.num_classes, config.dropout), spec, folders)
         run.restore(saved)
@@ -114,7 +114,7 @@ class Classify(TrainingRun):
     def _keys(self) -> list[int]:
         """This process's part of what is left of the epoch."""
         order = picture_order(len(self.folder.paths), self.config.seed, self.epoch)
-        return distributed.own_share(order, self.config.batch, self.step, distributed.rank(), distributed.count())
+        return distributed.rank_slice(order, self.config.batch, self.step, distributed.rank(), distributed.count())
 
     def _batches(self) -> Iterable[dict[str, torch.Tensor]]:
         config = self.config
@@ -122,10 +122,10 @@ class Classify(TrainingRun):
         for images, class_ids in ordered_batches(data, self._keys(), config.batch, config.workers):
             yield {"images": images.to(self.device), "class_ids": class_ids.to(self.device)}
 
-    def _pictures(self) -> list[str]:
+    def _image_files(self) -> list[str]:
         return [str(self.folder.paths[i]) for i in self._keys()[: self.config.batch]]
 
-    def _parts(self, batch: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    def compute_losses(self, batch: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
         logits = self.net(batch["images"].contiguous(memory_format=torch.channels_last)).float()
         smoothing = self.config.label_smoothing
         loss = cross_entropy(logits, batch["class_ids"], label_smoothing=smoothing, reduction="sum")
@@ -153,7 +153,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> None:
     try:
         if args.resume:
-            Classify.resume(args.resume).run()
+            ClassificationTrainer.resume(args.resume).run()
             return
         base = from_yaml(args.config, ClassifyConfig) if args.config else None
         config = from_options(args, ClassifyConfig, base=base)
@@ -162,7 +162,7 @@ def run(args: argparse.Namespace) -> None:
         if args.eval:
             print_accuracy(args.eval, config)
         else:
-            Classify.start(config).run()
+            ClassificationTrainer.start(config).run()
     finally:
         distributed.leave_processes()
 

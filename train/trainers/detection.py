@@ -24,24 +24,24 @@ from ..data.anchors import find_anchors
 from ..data.formats.open_dataset import open_dataset
 from ..data.loader import Batch, DetectionData, epoch_order, make_loader
 from ..data.multi_scale import SizedData, size_of_step, sizes_around
-from ..data.sample import VocSample
+from ..data.sample import Sample
 from ..data.transforms.augment import AugmentConfig
 from ..detectors.open_detector import TorchDetector
-from ..diagnosis.monitor import MOST_PICTURES, PICTURES, Watch, watched_images
+from ..diagnosis.monitor import MOST_PICTURES, PICTURES, ActivationMonitor, monitored_images
 from ..engine.config import LoopConfig
-from ..engine.optim import WeightAverage, freeze
+from ..engine.optim import ModelEma, freeze
 from ..engine.run_folder import begin_run, refuse_old_run
-from ..engine.trainer import TrainingRun
+from ..engine.trainer import Trainer
 from ..evaluation.evaluate import EVAL_SCORE_THRESHOLD, evaluate, mean_ap
-from ..losses import LOSSES, GsocConfig, Loss, OursConfig, PaperConfig
-from ..models.batchnorm import settle_norms
+from ..losses import LOSSES, Loss, SqdetLossConfig, SqueezeDet2017LossConfig, SqueezeDetLossConfig
+from ..models.batchnorm import recalibrate_batchnorm
 from ..models.squeezedet import NETS, NetConfig, SqueezeDet
 from ..teachers.online import HELP as VIEW_TEACHER_HELP
 from ..teachers.online import ViewTeacher
 
-SETTLE_STEPS = 16  # batches that the moments of BatchNorm are taken from, when --init has none
+CALIBRATION_STEPS = 16  # batches that the moments of BatchNorm are taken from, when --init has none
 AS_INIT = "init"  # a --net
-PLAIN_EPOCHS = "the last so many epochs draw no mosaics: they teach that a picture is full of objects"
+PLAIN_EPOCHS = "the last so many epochs draw no mosaics: they teach that an image is full of objects"
 OWN = -1.0  # of --dropout and --leaky-slope: as the net has it; of compress's --mosaic: as the checkpoint had it
 
 
@@ -65,13 +65,13 @@ class FitConfig(LoopConfig):
     multi_scale: float = option(0.0, "every ten steps another input size, at most by this share larger or smaller")
     shapes: int = option(9, "anchor shapes per cell, found by k-means on the boxes")
     frozen: str = option("conv1,fire2,fire3", "backbone layers that do not learn, comma-separated")
-    balance: float = option(0.1, "rare classes are sampled as if they were in this share of the photos; 0: off")
+    balance: float = option(0.1, "rare classes are sampled as if they were in this share of the images; 0: off")
     plain_epochs: int = option(0, PLAIN_EPOCHS)
-    watch: int = option(PICTURES, "photos on which the activations are looked at after each epoch; 0: none")
+    watch: int = option(PICTURES, "images on which the activations are looked at after each epoch; 0: none")
     loss: str = option("ours", f"one of {', '.join(LOSSES)}; its own options are --NAME.*")
-    ours: OursConfig = field(default_factory=OursConfig)
-    gsoc: GsocConfig = field(default_factory=GsocConfig)
-    paper: PaperConfig = field(default_factory=PaperConfig)
+    ours: SqdetLossConfig = field(default_factory=SqdetLossConfig)
+    gsoc: SqueezeDet2017LossConfig = field(default_factory=SqueezeDet2017LossConfig)
+    paper: SqueezeDetLossConfig = field(default_factory=SqueezeDetLossConfig)
     augment: AugmentConfig = field(default_factory=AugmentConfig)
 
     def __post_init__(self) -> None:
@@ -120,12 +120,12 @@ class FitConfig(LoopConfig):
         return LOSSES[self.loss][0](getattr(self, self.loss), spec)
 
 
-class Fit(TrainingRun):
-    """A detector, its photos and its state, from `start` or `resume` to the last epoch."""
+class DetectionTrainer(Trainer):
+    """A detector, its images and its state, from `start` or `resume` to the last epoch."""
 
-    judged_by = "val_map"
+    monitor = "val_map"
 
-    def __init__(self, config: FitConfig, net: SqueezeDet, spec: ModelSpec, samples: list[VocSample]) -> None:
+    def __init__(self, config: FitConfig, net: SqueezeDet, spec: ModelSpec, samples: list[Sample]) -> None:
         self.spec, self.samples = spec, samples
         self.val_samples = open_dataset(config.data, [config.val], spec.labels)
         freeze(net, config.frozen)
@@ -142,11 +142,11 @@ class Fit(TrainingRun):
         self.losses = {n: config.make_loss(one).to(device) for n, one in self.specs.items()}
         for loss in self.losses.values():
             loss.all_processes = True
-        looks = config.watch > 0 and self.first
-        self.watch = Watch(self.out, watched_images(samples, spec, config.watch)) if looks else None
+        looks = config.watch > 0 and self.is_main_process
+        self.watch = ActivationMonitor(self.out, monitored_images(samples, spec, config.watch)) if looks else None
 
     @classmethod
-    def start(cls, config: FitConfig) -> Fit:
+    def start(cls, config: FitConfig) -> DetectionTrainer:
         refuse_old_run(Path(config.out))
         torch.manual_seed(config.seed)
         labels = parse_labels(config.labels)
@@ -158,27 +158,27 @@ class Fit(TrainingRun):
         if begun:
             fit.say(begun.line)
         if begun and begun.idle_norms:
-            settle_norms(fit.net, fit.settling_images())
-            fit.average = WeightAverage(fit.net, config.ema)
-        if fit.first:
+            recalibrate_batchnorm(fit.net, fit.calibration_images())
+            fit.average = ModelEma(fit.net, config.ema)
+        if fit.is_main_process:
             begin_run(fit.out, config)
         return fit
 
     @classmethod
-    def resume(cls, out: str | Path) -> Fit:
+    def resume(cls, out: str | Path) -> DetectionTrainer:
         saved = load_checkpoint(Path(out) / "last.pt")
         config = FitConfig.from_saved(saved["config"] | {"out": str(out)})
         spec = ModelSpec.from_json(saved["spec"])
-        net = SqueezeDet(NetConfig(**saved["net"]), spec.num_shapes, spec.num_classes)
+        net = SqueezeDet(NetConfig(**saved["net"]), spec.anchors_per_cell, spec.num_classes)
         fit = cls(config, net, spec, load_samples(config, spec.labels))
         fit.restore(saved)
         return fit
 
-    def settling_images(self) -> Iterable[torch.Tensor]:
-        """Pictures for `settle_norms`: those of the first steps."""
+    def calibration_images(self) -> Iterable[torch.Tensor]:
+        """Images for `recalibrate_batchnorm`: those of the first steps."""
         config = self.config
         data = DetectionData(self.samples, self.spec, config.augment, config.seed, epoch=0)
-        order = self.orders[0][: SETTLE_STEPS * config.batch]
+        order = self.orders[0][: CALIBRATION_STEPS * config.batch]
         for batch in make_loader(data, order, config.batch, config.workers):
             yield batch.images.to(self.device)
 
@@ -187,9 +187,9 @@ class Fit(TrainingRun):
         return f"{super().title} at {self.epoch_sizes[self.epoch]} px"
 
     def _keys(self) -> list[tuple[int, int, int]]:
-        """This process's part of what is left of the epoch: (photo, draw, input size)."""
+        """This process's part of what is left of the epoch: (image, draw, input size)."""
         config, epoch = self.config, self.epoch
-        share = distributed.own_share(
+        share = distributed.rank_slice(
             self.orders[epoch], config.batch, self.step, distributed.rank(), distributed.count()
         )
         size = self.epoch_sizes[epoch]
@@ -214,16 +214,16 @@ class Fit(TrainingRun):
         for batch in make_loader(SizedData(by_size), self._keys(), config.batch, config.workers):
             yield batch.to(self.device)
 
-    def _pictures(self) -> list[str]:
+    def _image_files(self) -> list[str]:
         return [str(self.samples[i].image_path) for i, _, _ in self._keys()[: self.config.batch]]
 
-    def _parts(self, batch: Batch) -> dict[str, torch.Tensor]:
+    def compute_losses(self, batch: Batch) -> dict[str, torch.Tensor]:
         images = batch.images.contiguous(memory_format=torch.channels_last)
         return self.losses[images.shape[3]](self.net.split(self.net(images).float()), batch)
 
     @torch.no_grad()
     def _validate(self, averaged: nn.Module) -> dict[str, float]:
-        """At the model's own size: the parts of the loss, a mean over the photos, and the mAP."""
+        """At the model's own size: the parts of the loss, a mean over the images, and the mAP."""
         averaged.eval()
         loss = self.config.make_loss(self.spec).to(self.device)
         data = DetectionData(self.val_samples, self.spec, None, self.config.seed, self.epoch)
@@ -240,7 +240,7 @@ class Fit(TrainingRun):
         row = {"size": self.epoch_sizes[self.epoch]}
         return row | {f"val_{name}": value / len(data) for name, value in sums.items()} | {"val_map": val_map}
 
-    def _look_inside(self) -> None:
+    def _inspect(self) -> None:
         if self.watch:
             for line in self.watch.measure(self.net, self.epoch + 1):
                 self.say(f"epoch {self.epoch + 1}: {line}")
@@ -254,16 +254,16 @@ class Fit(TrainingRun):
         save_checkpoint(path, self.net, self.spec, self.average.values, state)
 
 
-def load_samples(config: FitConfig, labels: tuple[str, ...]) -> list[VocSample]:
-    """The photos to train on. Raises TrainError also where they show no object of any class."""
+def load_samples(config: FitConfig, labels: tuple[str, ...]) -> list[Sample]:
+    """The images to train on. Raises TrainError also where they show no object of any class."""
     samples = open_dataset(config.data, config.lists.split(","), labels, config.annotations or None)
     if not any(len(sample.boxes_xyxy) for sample in samples):
         raise TrainError(f"{config.data}: no object called {' or '.join(labels)}; are these (--labels) its names?")
     return samples
 
 
-def new_spec(config: FitConfig, net: SqueezeDet, labels: tuple[str, ...], samples: list[VocSample]) -> ModelSpec:
-    """The geometry of a new net: anchors from the boxes of the photos, at the last of the input sizes."""
+def new_spec(config: FitConfig, net: SqueezeDet, labels: tuple[str, ...], samples: list[Sample]) -> ModelSpec:
+    """The geometry of a new net: anchors from the boxes of the images, at the last of the input sizes."""
     size = parse_sizes(config.sizes)[-1]
     anchors_wh = find_anchors(samples, size, config.shapes, config.seed).round(2).tolist()
     grid_hw = net.grid_hw((size, size))
@@ -291,12 +291,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> None:
     try:
         if args.resume:
-            fit = Fit.resume(args.resume)
+            fit = DetectionTrainer.resume(args.resume)
         else:
             config = from_options(args, FitConfig, base=from_yaml(args.config, FitConfig) if args.config else None)
             if not config.data:
                 raise TrainError("fit needs --data, a data set")
-            fit = Fit.start(config)
+            fit = DetectionTrainer.start(config)
         fit.run()
     finally:
         distributed.leave_processes()

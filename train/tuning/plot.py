@@ -1,4 +1,4 @@
-"""Picture of a search for the best value of an option: value against mAP, in the order of the trials."""
+"""Image of a search for the best value of an option: value against mAP, in the order of the trials."""
 
 from __future__ import annotations
 

@@ -23,7 +23,7 @@ from ..common.errors import NotFiniteError, TrainError
 from ..common.options import add_options, from_options, from_yaml, option, require_at_least
 from ..common.plotting import require_matplotlib
 from ..losses import LOSSES
-from ..trainers.detection import Fit, FitConfig
+from ..trainers.detection import DetectionTrainer, FitConfig
 from .bisection import Scale, best_value, bracket, find_peak
 from .plot import plot_trials
 
@@ -36,7 +36,7 @@ class TuneConfig(FitConfig):
     """The options that all trials share; those of `fit`, in a folder of another name."""
 
     out: str = option("runs/tune", "folder; each trial is a run in OUT/VALUE")
-    watch: int = option(0, "photos on which the activations are looked at after each epoch; 0: none")
+    watch: int = option(0, "images on which the activations are looked at after each epoch; 0: none")
 
 
 @dataclass(frozen=True)
@@ -67,9 +67,11 @@ class Trials:
         folder = self.out / f"{value:.10g}"
         print(f"trial {len(self.done) + 1}: {flag(self.path)} {value:.10g}", flush=True)
         if (folder / "last.pt").exists():
-            fit = Fit.resume(folder)
+            fit = DetectionTrainer.resume(folder)
         else:
-            fit = Fit.start(with_value(dataclasses.replace(self.config, out=str(folder)), self.path, value))
+            fit = DetectionTrainer.start(
+                with_value(dataclasses.replace(self.config, out=str(folder)), self.path, value)
+            )
         try:
             fit.run()
         except NotFiniteError as error:

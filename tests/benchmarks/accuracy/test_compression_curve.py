@@ -10,7 +10,7 @@ from benchmarks.accuracy import compression_curve
 from sqdet_cv.dnn.packed import unpack
 from train.checkpoints.native import net_from_checkpoint
 from train.compress.prune import zero_share
-from train.models.fuse import convolutions, fold
+from train.models.fuse import convolutions, fuse_batchnorm
 
 
 def curve(monkeypatch: pytest.MonkeyPatch, checkpoint: Path, devkit: Path, out: Path, *more: str) -> dict:
@@ -26,7 +26,7 @@ def test_a_point_is_what_it_says(monkeypatch, checkpoint: Path, devkit: Path, tm
     assert list(points) == ["0.0-4", "0.0-2", "0.5-4", "0.5-2"]
     assert points["0.5-2"]["bytes"] < points["0.5-4"]["bytes"] < points["0.0-4"]["bytes"] < found["bytes"] / 4
     assert points["0.5-4"]["zeros"] == pytest.approx(0.5, abs=0.01) and points["0.0-4"]["zeros"] == 0
-    net = fold(net_from_checkpoint(tmp_path / "pruned-0.5" / "compressed.pt")[0])
+    net = fuse_batchnorm(net_from_checkpoint(tmp_path / "pruned-0.5" / "compressed.pt")[0])
     assert zero_share(net) == pytest.approx(0.5, abs=0.01)
     assert {len(conv.weight.unique()) for conv in convolutions(compression_curve.shared(net, 2)).values()} <= {4, 5}
     row = (tmp_path / "curve.md").read_text().splitlines()[3]
@@ -49,7 +49,7 @@ def test_it_goes_on_with_what_is_there(monkeypatch, checkpoint: Path, devkit: Pa
 
 def test_the_packed_bytes_are_of_a_file_that_unpacks(checkpoint: Path):
     net, spec = net_from_checkpoint(checkpoint)
-    small = compression_curve.shared(fold(net), 3)
+    small = compression_curve.shared(fuse_batchnorm(net), 3)
     onnx = compression_curve.onnx_bytes(small, spec)
     assert unpack(compression_curve.pack(onnx, spec.to_json()), "x")[0] == onnx
 

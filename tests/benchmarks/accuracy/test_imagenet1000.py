@@ -25,10 +25,10 @@ def test_right_answers_are_counted(tmp_path: Path, capsys, order: list[int], top
     write_photos(tmp_path, order)
     assert imagenet1000.main(["--model", str(CLASSIFIER), str(tmp_path)]) == 0
     # of three classes the right one is always among the best five
-    assert f"top-1 {top1} %, top-5 100.0 % of 3 photos" in capsys.readouterr().out
+    assert f"top-1 {top1} %, top-5 100.0 % of 3 images" in capsys.readouterr().out
 
 
 def test_a_photo_too_few_is_said(tmp_path: Path, capsys):
     write_photos(tmp_path, [0, 1])
     assert imagenet1000.main(["--model", str(CLASSIFIER), str(tmp_path)]) == 2
-    assert "2 photos (*.jpg); expected one for each of 3 classes" in capsys.readouterr().err
+    assert "2 images (*.jpg); expected one for each of 3 classes" in capsys.readouterr().err

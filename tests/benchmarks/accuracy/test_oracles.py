@@ -12,22 +12,22 @@ from sqdet_cv.boxes.ops import decode_deltas
 from tests.helpers import make_spec
 from train.checkpoints.native import net_from_checkpoint
 from train.data.formats.open_dataset import open_dataset
-from train.data.sample import Row, make_sample
+from train.data.sample import Annotation, make_sample
 from train.detectors.open_detector import TorchDetector
 from train.evaluation.evaluate import EVAL_SCORE_THRESHOLD, evaluate, mean_ap
 
 SPEC = make_spec()
 ANCHORS_XYXY = decode_deltas(np.zeros((SPEC.num_anchors, 4), np.float32), SPEC)
-ANCHOR = 2 * (SPEC.grid_hw[1] + 1)  # the first shape (20 x 30) of a cell within the picture
+ANCHOR = 2 * (SPEC.grid_hw[1] + 1)  # the first shape (20 x 30) of a cell within the image
 BACKGROUND = 0  # an anchor that has nothing to do with it
 BIRD, CAT = 0, 1
 
 
 def said(shift: float = 0.0, class_id: int = BIRD, confidence: float = 0.9, elsewhere: float = 0.0) -> Said:
-    """A photo twice as large as the input with a bird, and an anchor `shift` input pixels to the left of it."""
+    """An image twice as large as the input with a bird, and an anchor `shift` input pixels to the left of it."""
     x1, y1, x2, y2 = 2 * (ANCHORS_XYXY[ANCHOR] + np.float32([shift, 0, shift, 0]))
     labelled = [True] * SPEC.num_classes
-    sample = make_sample(Path("x.jpg"), [Row((x1, y1, x2, y2), BIRD)], labelled, None)
+    sample = make_sample(Path("x.jpg"), [Annotation((x1, y1, x2, y2), BIRD)], labelled, None)
     class_scores = np.full((SPEC.num_anchors, SPEC.num_classes), 0.01, np.float32)
     class_scores[:, BIRD], class_scores[ANCHOR] = 0.96, 0.01
     class_scores[ANCHOR, class_id] = 0.96
@@ -64,8 +64,8 @@ def test_a_box_is_put_right_from_its_iou_on(shift: float, near: int, far: int):
     one = said(shift)
     assert one.iou[ANCHOR, 0] == pytest.approx((20 - shift) / (20 + shift), rel=1e-5)
     found = points(one)
-    hit = float((20 - shift) / (20 + shift) >= 0.5)
-    assert found["as it is"] == found["classes right"] == hit
+    true_positive = float((20 - shift) / (20 + shift) >= 0.5)
+    assert found["as it is"] == found["classes right"] == true_positive
     assert found["boxes right from IoU 0.3 on"] == near and found["boxes right from IoU 0.1 on"] == far
 
 
@@ -89,7 +89,7 @@ def test_nothing_is_changed_in_place():
 
 
 def test_a_photo_without_objects_that_count():
-    sample = make_sample(Path("x.jpg"), [Row((0, 0, 9, 9), BIRD, ignore=True)], [True] * SPEC.num_classes, None)
+    sample = make_sample(Path("x.jpg"), [Annotation((0, 0, 9, 9), BIRD, ignore=True)], [True] * SPEC.num_classes, None)
     one = said()
     empty = compare(sample, SPEC, one.image_wh, np.zeros((len(one.confidence), 4)), one.class_scores, one.confidence)
     assert not (empty.best[1].any() or empty.true_ids.size)

@@ -7,12 +7,12 @@ import numpy as np
 import pytest
 
 from benchmarks.rivals.plot import plot_rivals, size_points, speed_points
-from benchmarks.rivals.results import Accuracy, Row, Speed, join, load_rows, places, save_rows, table
+from benchmarks.rivals.results import Accuracy, Annotation, Speed, join, load_rows, places, save_rows, table
 from train.common.errors import TrainError
 
 
 def accuracy(share: float | None, photos: str = "abc") -> Accuracy:
-    return Accuracy("437 photos of voc test", photos, share, 0.5, 0.25)
+    return Accuracy("437 images of voc test", photos, share, 0.5, 0.25)
 
 
 def speed(total: float, opencv: str = "4.14.0", ratio: float | None = None) -> Speed:
@@ -21,11 +21,11 @@ def speed(total: float, opencv: str = "4.14.0", ratio: float | None = None) -> S
 
 
 ROWS = [
-    Row("mine", True, "d0", (256, 256), 1_182_625, 2_390_000, accuracy(0.266), (speed(13.2, ratio=1.61),)),
-    Row("small", False, "d1", (320, 320), 315_700, 1_270_000, accuracy(0.476), (speed(8.2, ratio=1.0),)),
-    Row("large", False, "d2", (320, 320), 872_000, 3_500_000, accuracy(None)),
+    Annotation("mine", True, "d0", (256, 256), 1_182_625, 2_390_000, accuracy(0.266), (speed(13.2, ratio=1.61),)),
+    Annotation("small", False, "d1", (320, 320), 315_700, 1_270_000, accuracy(0.476), (speed(8.2, ratio=1.0),)),
+    Annotation("large", False, "d2", (320, 320), 872_000, 3_500_000, accuracy(None)),
 ]
-NEWER = [Row("other name", True, "d0", (256, 256), 1_182_625, 2_390_000, None, (speed(11.0, "5.1.0"),))]
+NEWER = [Annotation("other name", True, "d0", (256, 256), 1_182_625, 2_390_000, None, (speed(11.0, "5.1.0"),))]
 
 
 def test_a_table_row_says_what_was_measured():
@@ -34,8 +34,8 @@ def test_a_table_row_says_what_was_measured():
     assert lines[0] == "| small | 320 x 320 | 0.32 M | 1.27 MB | 47.6 | 50.0 | 25.0 | 8.2 (0.5 + 6.7 + 1.0) | 1.00 |"
     assert lines[1].startswith("| **mine** | 256 x 256 | 1.18 M | 2.39 MB | 26.6 |") and lines[1].endswith("| 1.61 |")
     assert lines[2] == "| large | 320 x 320 | 0.87 M | 3.50 MB | - | 50.0 | 25.0 | - | - |"
-    assert "437 photos of voc test" in lines[4]
-    assert lines[5].startswith("OpenCV 4.14.0, 2 threads: 2 models in turns, 60 rounds over 2 pictures")
+    assert "437 images of voc test" in lines[4]
+    assert lines[5].startswith("OpenCV 4.14.0, 2 threads: 2 models in turns, 60 rounds over 2 images")
     assert "ratio to small" in lines[5] and lines[5].endswith("load before the run 0.1.")
 
 
@@ -50,7 +50,7 @@ def test_another_run_adds_its_times():
 
 
 def test_what_this_run_measured_stays():
-    old = [Row("mine", True, "d0", (256, 256), 1_182_625, 2_390_000, accuracy(0.1), (speed(99.0),))]
+    old = [Annotation("mine", True, "d0", (256, 256), 1_182_625, 2_390_000, accuracy(0.1), (speed(99.0),))]
     assert join(ROWS, old) == ROWS
     assert join(old, ROWS)[0] == old[0]
 
@@ -62,8 +62,8 @@ def test_models_and_map_of_another_run_are_added():
 
 
 def test_map_on_other_photos_is_refused():
-    other = [Row("x", False, "d9", (1, 1), 1, 1, accuracy(0.3, photos="xyz"))]
-    with pytest.raises(TrainError, match="different photos"):
+    other = [Annotation("x", False, "d9", (1, 1), 1, 1, accuracy(0.3, photos="xyz"))]
+    with pytest.raises(TrainError, match="different images"):
         join(ROWS, other)
 
 
@@ -100,5 +100,5 @@ def test_the_plot_shows_ours_and_theirs_in_two_panels():
 
 
 @pytest.mark.parametrize("rows", [[], ROWS[2:], NEWER], ids=["nothing", "no mAP", "time alone"])
-def test_no_plot_without_points(rows: list[Row]):
+def test_no_plot_without_points(rows: list[Annotation]):
     assert plot_rivals(rows) is None

@@ -90,7 +90,7 @@ def test_caffe_pair_says_what_pytorch_says(folder: Path, version: str):
     spec = ClassifierSpec.load("c.json")
     for picture in sample_pictures(2, seed=5):
         expected = torch_probabilities(net, picture, spec)
-        # as the 2017 sample image_classification.cpp does it; the picture is small enough for the same resizing
+        # as the 2017 sample image_classification.cpp does it; the image is small enough for the same resizing
         picture = cv2.resize(picture, (96, 64), interpolation=cv2.INTER_AREA)
         opencv_net.setInput(cv2.dnn.blobFromImage(picture, 1.0, (96, 64), (104, 117, 123), swapRB=False))
         probabilities = opencv_net.forward("predictions").ravel()

@@ -22,7 +22,7 @@ SPEC = ClassifierSpec(LABELS, (64, 64), resize="center_crop", resize_side=72)
 
 @pytest.fixture
 def net() -> SqueezeNet:
-    """The averaged weights; conv10 such that the answers differ from picture to picture."""
+    """The averaged weights; conv10 such that the answers differ from image to image."""
     torch.manual_seed(0)
     net = SqueezeNet("1.1", len(LABELS)).eval()
     draw_weights(net)
@@ -58,7 +58,7 @@ def test_the_exported_run_says_what_pytorch_says(folder: Path, net: SqueezeNet):
 OPTIONS = [
     pytest.param(["--labels", "names.txt"], {"labels": ("Ameise", "Biene", "Katze")}, id="other names"),
     pytest.param(["--size", "96"], {"input_wh": (96, 96), "resize_side": 108}, id="larger input"),
-    pytest.param(["--stretch"], {"resize": "stretch", "resize_side": None}, id="whole picture"),
+    pytest.param(["--stretch"], {"resize": "stretch", "resize_side": None}, id="whole image"),
 ]
 
 

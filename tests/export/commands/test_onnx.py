@@ -182,7 +182,7 @@ def test_bad_input_is_one_line(tmp_path, monkeypatch, capsys, options, said):
 
 
 def test_batch_of_any_size(tmp_path):
-    """The file declares one picture; OpenCV takes more, on every version that we support."""
+    """The file declares one image; OpenCV takes more, on every version that we support."""
     net, spec = make_net()
     opencv_net = cv2.dnn.readNetFromONNX(str(write(tmp_path, net, spec, "decoded")))
     blob = images_to_blob(sample_pictures(3), spec)

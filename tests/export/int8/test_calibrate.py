@@ -1,4 +1,4 @@
-"""Which pictures a --calibrate argument names, and the ranges seen in them."""
+"""Which images a --calibrate argument names, and the ranges seen in them."""
 
 from pathlib import Path
 
@@ -20,7 +20,7 @@ from tests.write_int8_model import tiny_detector
 
 @pytest.fixture
 def folder(tmp_path, monkeypatch) -> Path:
-    """photos/{a,b}.png and photos/sub/c.png, seen from the folder that holds photos."""
+    """photos/{a,b}.png and photos/sub/c.png, seen from the folder that holds images."""
     monkeypatch.chdir(tmp_path)
     (tmp_path / "photos" / "sub").mkdir(parents=True)
     for name, image in zip(("a.png", "b.png", "sub/c.png"), sample_pictures(3)):
@@ -29,7 +29,7 @@ def folder(tmp_path, monkeypatch) -> Path:
 
 
 def test_a_folder_gives_its_pictures_with_those_below(folder):
-    (folder / "photos" / "notes.txt").write_text("not a picture")
+    (folder / "photos" / "notes.txt").write_text("not an image")
     (folder / "photos" / "clip.mp4").write_bytes(b"not looked into: a video")
     names = [path.relative_to(folder).as_posix() for path in calibration_pictures(folder / "photos")]
     assert names == ["photos/a.png", "photos/b.png", "photos/sub/c.png"]
@@ -59,11 +59,11 @@ def test_a_list_takes_absolute_paths_and_a_name_of_digits(folder):
     ("source", "content", "said"),
     [
         pytest.param("missing.txt", None, "missing.txt: cannot be read: No such file", id="missing"),
-        pytest.param("empty.txt", b"", "empty.txt: names no picture", id="empty list"),
-        pytest.param("blank.txt", b" \n\n", "blank.txt: names no picture", id="blank list"),
-        pytest.param("list.txt", b"photos/a.png\nphotos/x.png\n", "line 2: no such picture: photos/x.png", id="line"),
-        pytest.param("list.txt", b"photos\n", "line 1: no such picture: photos", id="a folder in a list"),
-        pytest.param("photo.jpg", b"\xff\xd8\xff\xe0", "photo.jpg: expected a text file", id="a picture, not a list"),
+        pytest.param("empty.txt", b"", "empty.txt: names no image", id="empty list"),
+        pytest.param("blank.txt", b" \n\n", "blank.txt: names no image", id="blank list"),
+        pytest.param("list.txt", b"photos/a.png\nphotos/x.png\n", "line 2: no such image: photos/x.png", id="line"),
+        pytest.param("list.txt", b"photos\n", "line 1: no such image: images", id="a folder in a list"),
+        pytest.param("photo.jpg", b"\xff\xd8\xff\xe0", "photo.jpg: expected a text file", id="an image, not a list"),
     ],
 )
 def test_bad_sources_are_named(folder, source, content, said):
@@ -74,16 +74,16 @@ def test_bad_sources_are_named(folder, source, content, said):
 
 
 def test_a_folder_without_pictures_is_named(tmp_path):
-    with pytest.raises(ExportError, match=f"--calibrate {tmp_path}: the folder holds no picture"):
+    with pytest.raises(ExportError, match=f"--calibrate {tmp_path}: the folder holds no image"):
         calibration_pictures(tmp_path)
     (tmp_path / "clip.mp4").write_bytes(b"a video")
-    with pytest.raises(ExportError, match=f"--calibrate {tmp_path}: names no picture"):
+    with pytest.raises(ExportError, match=f"--calibrate {tmp_path}: names no image"):
         calibration_pictures(tmp_path)
 
 
 @torch.no_grad()
 def test_ranges_are_what_pytorch_sees(folder):
-    """Hooks on the net's own modules, over all pictures at once."""
+    """Hooks on the net's own modules, over all images at once."""
     net, spec = tiny_detector()
     pictures = calibration_pictures("photos")
     seen = {}

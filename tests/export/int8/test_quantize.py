@@ -137,7 +137,7 @@ def test_kinds_without_an_int8_form_are_named():
 
 @pytest.fixture
 def checkpoint(tmp_path, monkeypatch):
-    """net.pt in the current folder, and photos.txt: three pictures."""
+    """net.pt in the current folder, and photos.txt: three images."""
     monkeypatch.chdir(tmp_path)
     net, spec = make_net()
     save_checkpoint("net.pt", net, spec, net.state_dict(), {})
@@ -184,7 +184,7 @@ def _boxes_and_scores(detector: Detector) -> tuple[np.ndarray, np.ndarray]:
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        pytest.param(["--int8"], "--int8 and --calibrate LIST need each other", id="no pictures"),
+        pytest.param(["--int8"], "--int8 and --calibrate LIST need each other", id="no images"),
         pytest.param(["--calibrate", "photos.txt"], "--int8 and --calibrate LIST need each other", id="no --int8"),
         pytest.param([*INT8, "--half"], "--int8 --half: the weights are stored either", id="half"),
         pytest.param(["--int8", "--calibrate", "no.txt"], "--calibrate no.txt: cannot be read", id="missing list"),
@@ -200,7 +200,7 @@ def test_bad_options_are_one_line_and_nothing_is_written(checkpoint, capsys, opt
 def test_a_missing_picture_is_named_before_the_checkpoint_is_read(checkpoint, capsys):
     (checkpoint / "photos.txt").write_text("nowhere.jpg\n")
     assert main(["onnx", "not_there_either.pt", *INT8]) == 2
-    assert "photos.txt: line 1: no such picture: nowhere.jpg" in capsys.readouterr().err
+    assert "photos.txt: line 1: no such image: nowhere.jpg" in capsys.readouterr().err
 
 
 def test_failed_check_leaves_nothing_behind(checkpoint, monkeypatch, capsys):

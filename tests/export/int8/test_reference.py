@@ -20,7 +20,7 @@ from train.data.loader import read_image
 def fake_quantised(net: TinyDetector, photos: Tensor, image: Quantiser) -> TinyDetector:
     """A copy whose weights and activations are rounded by torch.fake_quantize_*; knows nothing of layer lists.
 
-    Scales come from running the photos through the copy's own modules. The two expansions of a Fire share theirs.
+    Scales come from running the images through the copy's own modules. The two expansions of a Fire share theirs.
     """
     net = copy.deepcopy(net)
     activations = [module for module in net.modules() if isinstance(module, nn.ReLU | nn.LeakyReLU)]

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from sqdet_cv.boxes.ops import clip_boxes, cxcywh_to_xyxy, decode_deltas, encode_boxes, iou_matrix, xyxy_to_cxcywh
+from sqdet_cv.boxes.ops import box_iou, clip_boxes, cxcywh_to_xyxy, decode_deltas, encode_boxes, xyxy_to_cxcywh
 from tests.helpers import make_spec, random_boxes, slow_iou
 
 coordinates = hnp.arrays(np.float64, st.tuples(st.integers(0, 6), st.just(4)), elements=st.floats(-1e4, 1e4))
@@ -38,11 +38,11 @@ def test_conversions_undo_each_other(boxes: np.ndarray):
 def test_iou_matrix_is_a_loop_over_pairs(seed: int, n: int, m: int):
     rng = np.random.default_rng(seed)
     a, b = random_boxes(rng, n, (50, 40), outside=10), random_boxes(rng, m, (50, 40), outside=10)
-    iou = iou_matrix(a, b)
+    iou = box_iou(a, b)
     assert iou.shape == (n, m)
     expected = np.array([[slow_iou(p, q) for q in b] for p in a]).reshape(n, m)
     np.testing.assert_allclose(iou, expected, atol=1e-6)
-    np.testing.assert_allclose(iou, iou_matrix(b, a).T)
+    np.testing.assert_allclose(iou, box_iou(b, a).T)
 
 
 IOU_CASES = {
@@ -58,7 +58,7 @@ IOU_CASES = {
 
 @pytest.mark.parametrize(("a", "b", "expected"), IOU_CASES.values(), ids=IOU_CASES)
 def test_iou_of_known_pairs(a: tuple, b: tuple, expected: float):
-    assert iou_matrix(np.array([a]), np.array([b])).item() == pytest.approx(expected)
+    assert box_iou(np.array([a]), np.array([b])).item() == pytest.approx(expected)
 
 
 def test_clip_moves_corners_into_the_picture():

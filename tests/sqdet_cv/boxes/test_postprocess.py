@@ -102,7 +102,7 @@ def _greedy(boxes: np.ndarray, class_ids: np.ndarray, scores: np.ndarray, thresh
 
 @given(seeds, st.integers(0, 40), st.sampled_from([0.1, 0.31, 0.45, 0.7]), st.sampled_from([0.0, 60.0]))
 def test_suppress_is_greedy_per_class(seed: int, count: int, threshold: float, outside: float):
-    """Also of boxes that lie partly or wholly left of or above the picture, where no class may meet another."""
+    """Also of boxes that lie partly or wholly left of or above the image, where no class may meet another."""
     rng = np.random.default_rng(seed)
     boxes = random_boxes(rng, count, (60, 50), outside=outside)
     class_ids = rng.integers(0, 4, count)
@@ -122,7 +122,7 @@ def test_a_suppressed_box_suppresses_nothing():
     assert suppress(boxes, np.zeros(3, int), np.float32([0.9, 0.8, 0.7]), 0.4).tolist() == [0, 2]
 
 
-# -- to the picture -------------------------------------------------------------------------------------------
+# -- to the image -------------------------------------------------------------------------------------------
 
 
 def test_finish_scales_each_axis_clips_and_drops_what_is_outside():

@@ -20,7 +20,7 @@ TIMEOUT_S = 180  # only a hang lasts so long, even on a machine that trains besi
 
 
 class FakeDetector:
-    """Two cats and a dog in every picture."""
+    """Two cats and a dog in every image."""
 
     def __init__(self, model=None, **options):
         self.options = options

@@ -1,4 +1,4 @@
-"""The files that `sqdet detect` writes: pictures, videos, JSON, CSV."""
+"""The files that `sqdet detect` writes: images, videos, JSON, CSV."""
 
 import csv
 import json
@@ -11,9 +11,9 @@ import pytest
 from sqdet_cv.media.sources import Source
 from sqdet_cv.media.writers import VideoFile, plan_outputs
 
-from .detect_runs import all_files, count_frames, detect, fake_detector, save_picture, save_video
+from .detect_runs import all_files, count_frames, detect, save_picture, save_video
 
-# -- pictures and videos that are written ---------------------------------------------------------------------------
+# -- images and videos that are written ---------------------------------------------------------------------------
 
 
 def test_out_keeps_sub_folders_and_draws():

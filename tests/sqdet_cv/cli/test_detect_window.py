@@ -11,7 +11,7 @@ import pytest
 
 from sqdet_cv.media.window import require_display
 
-from .detect_runs import TIMEOUT_S, fake_detector, save_picture, save_video, start, wait_for
+from .detect_runs import TIMEOUT_S, save_picture, save_video, start, wait_for
 
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="other systems always have a display")

@@ -17,7 +17,6 @@ from .detect_runs import (
     all_files,
     count_frames,
     detect,
-    fake_detector,
     save_picture,
     save_video,
     start,

@@ -155,7 +155,7 @@ def test_suppression_across_classes(fresh, everything):
 
 @pytest.mark.parametrize("frame", [None, np.zeros((4, 4), np.uint8), np.zeros((4, 4, 3), np.float32)], ids=repr)
 def test_not_a_frame(model, frame):
-    with pytest.raises(SqdetError, match="the picture is"):
+    with pytest.raises(SqdetError, match="the image is"):
         model.detect(frame)
 
 

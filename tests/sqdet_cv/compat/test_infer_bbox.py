@@ -19,11 +19,11 @@ NAMES = ("delta_bbox", "class_scores", "conf_scores")
 
 def tensors_of(spec: ModelSpec = VOC_2017_SPEC, items: list | None = None) -> list[np.ndarray]:
     """Zeros, except for items (row, column, shape, class, confidence, four deltas or None)."""
-    deltas = np.zeros((*spec.grid_hw, spec.num_shapes * 4), np.float32)
+    deltas = np.zeros((*spec.grid_hw, spec.anchors_per_cell * 4), np.float32)
     classes = np.zeros((spec.num_anchors, spec.num_classes), np.float32)
-    confidence = np.zeros((*spec.grid_hw, spec.num_shapes), np.float32)
+    confidence = np.zeros((*spec.grid_hw, spec.anchors_per_cell), np.float32)
     for row, column, shape, class_id, conf, delta in items or []:
-        classes[(row * spec.grid_hw[1] + column) * spec.num_shapes + shape, class_id] = 1
+        classes[(row * spec.grid_hw[1] + column) * spec.anchors_per_cell + shape, class_id] = 1
         confidence[row, column, shape] = conf
         deltas[row, column, shape * 4 : shape * 4 + 4] = delta or 0
     return [deltas, classes, confidence]
@@ -78,7 +78,7 @@ def by_loops(tensors: list[np.ndarray], thresh: float, spec: ModelSpec) -> list[
     for i in range(rows):
         for j in range(columns):
             for k, (w, h) in enumerate(spec.anchors_wh):
-                probs = [confidence[i, j, k] * p for p in classes[(i * columns + j) * spec.num_shapes + k]]
+                probs = [confidence[i, j, k] * p for p in classes[(i * columns + j) * spec.anchors_per_cell + k]]
                 dx, dy, dh, dw = deltas[i, j, 4 * k : 4 * k + 4]
                 cx = (i + 1) * width / (rows + 1) + w * dx
                 cy = (j + 1) * height / (columns + 1) + h * dy

@@ -1,4 +1,4 @@
-"""Drawing: what changes in the picture, what does not, and every size of picture."""
+"""Drawing: what changes in the image, what does not, and every size of image."""
 
 import cv2
 import numpy as np
@@ -24,7 +24,7 @@ def test_gives_a_new_picture_and_keeps_the_old():
 
 @pytest.mark.parametrize("picture", [None, np.zeros((9, 9), np.uint8), np.zeros((9, 9, 3), np.uint16)])
 def test_what_is_no_picture_is_refused(picture):
-    with pytest.raises(SqdetError, match="the picture is .*, expected "):
+    with pytest.raises(SqdetError, match="the image is .*, expected "):
         draw(picture, one((1, 1, 5, 5)))
 
 

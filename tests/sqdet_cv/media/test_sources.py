@@ -44,7 +44,7 @@ def error_of(*arguments):
     return str(caught.value)
 
 
-# -- pictures -------------------------------------------------------------------------------------------------------
+# -- images -------------------------------------------------------------------------------------------------------
 
 
 def test_picture_is_read_exactly(tmp_path):
@@ -136,7 +136,7 @@ def test_an_empty_name_is_not_the_current_folder(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize(
     ("argument", "said"),
-    [("missing.jpg", "no such file"), ("empty.jpg", "empty"), ("folder", "no picture"), ("*.webp", "matches no")],
+    [("missing.jpg", "no such file"), ("empty.jpg", "empty"), ("folder", "no image"), ("*.webp", "matches no")],
 )
 def test_what_is_wrong_is_known_before_any_frame(tmp_path, argument, said):
     (tmp_path / "empty.jpg").write_bytes(b"")

@@ -21,7 +21,7 @@ from train.checkpoints.native import net_from_checkpoint
 from train.common.errors import TrainError
 from train.detectors.open_detector import TorchDetector
 from train.models import NetConfig, SqueezeDet
-from train.models.fuse import fold
+from train.models.fuse import fuse_batchnorm
 from train.trainers.detection import FitConfig
 
 
@@ -53,7 +53,7 @@ def test_an_exported_net_comes_back_whole(config: NetConfig, suffix: str, tmp_pa
     path = export(net, tmp_path, suffix)
     again, spec = net_from_checkpoint(path)
     assert spec == make_spec(input_wh=(96, 64), grid_hw=net.grid_hw((96, 64)), grid_inset=net.grid_inset)
-    expected = fold(net)
+    expected = fuse_batchnorm(net)
     assert again.state_dict().keys() == expected.state_dict().keys()
     for name, value in expected.state_dict().items():
         torch.testing.assert_close(again.state_dict()[name], value, rtol=1e-6, atol=1e-7)

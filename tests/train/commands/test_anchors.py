@@ -30,7 +30,7 @@ def test_the_table_says_how_well_each_number_of_shapes_fits(devkit: Path, capsys
     assert _run(devkit, "--lists", "train,val", "--size", "200", "--shapes", "2-4", "--metric", metric) == 0
     printed = capsys.readouterr().out
     shapes = network_shapes(load_voc(devkit, ["train", "val"], VOC_LABELS), (200, 200))
-    assert printed.startswith(f"{len(shapes)} boxes of 15 photos at 200 x 200 px\n")
+    assert printed.startswith(f"{len(shapes)} boxes of 15 images at 200 x 200 px\n")
     rows = [line for line in printed.splitlines() if line.startswith("|")][2:]
     assert len(rows) == 3
     for row, count in zip(rows, (2, 3, 4), strict=True):

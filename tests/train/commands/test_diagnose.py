@@ -14,7 +14,7 @@ from train.checkpoints.classifier import center_crop_spec
 from train.checkpoints.native import save_checkpoint, save_classifier
 from train.commands import diagnose
 from train.diagnosis.history import load_history
-from train.diagnosis.monitor import Watch
+from train.diagnosis.monitor import ActivationMonitor
 from train.models import SqueezeNet, build_net
 
 PICTURES = ["activations.png", "confidence.png", "conv1_filters.png", "dead_units.png", "weights.png"]
@@ -22,7 +22,7 @@ PICTURES = ["activations.png", "confidence.png", "conv1_filters.png", "dead_unit
 
 @pytest.fixture
 def quick(monkeypatch: pytest.MonkeyPatch) -> dict[str, object]:
-    """The pictures of many panels are touched instead of drawn; what they would show, by name."""
+    """The images of many panels are touched instead of drawn; what they would show, by name."""
     shown: dict[str, object] = {}
 
     def touch(path: Path, what: object) -> None:
@@ -49,7 +49,7 @@ def names(folder: Path) -> list[str]:
 
 def test_a_run_that_was_watched_is_drawn_with_its_history(tmp_path: Path, quick, capsys):
     run, devkit = write_run(tmp_path / "run"), write_devkit(tmp_path / "voc", {"train": 3, "val": 2})
-    watch = Watch(run, images())
+    watch = ActivationMonitor(run, images())
     for epoch in (1, 2):
         watch.measure(small_net(), epoch)
     before = (run / "activations.npz").read_bytes()
@@ -65,7 +65,7 @@ def test_a_released_model_is_measured_as_a_checkpoint_is(tmp_path: Path, quick, 
     assert main([*command, "--workers", "0", "--out", str(tmp_path / "out")]) == 0
     assert names(tmp_path / "out") == PICTURES
     assert quick["activations.png"].epochs == (1,)
-    assert main(command) == 2, "the package is no place for pictures"
+    assert main(command) == 2, "the package is no place for images"
     assert "sqdet_voc.sqdet: --out FOLDER is needed" in capsys.readouterr().err
 
 
@@ -107,7 +107,7 @@ def test_a_dead_layer_is_said(tmp_path: Path, quick, capsys):
     run, net = write_run(tmp_path / "run"), small_net()
     with torch.no_grad():
         net.features.fire5.squeeze[0].bias -= 1e6
-    Watch(run, images()).measure(net, 1)
+    ActivationMonitor(run, images()).measure(net, 1)
     assert main(["diagnose", str(run)]) == 0
     assert "fire5.squeeze has died: 4 of 4 units" in capsys.readouterr().out
 

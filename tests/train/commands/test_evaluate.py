@@ -13,7 +13,7 @@ from sqdet_cv import Detections
 from tests.helpers import COLOURS_BGR, Thing, write_list, write_photo
 from train.__main__ import main
 from train.commands.evaluate import overview, table
-from train.data.formats.voc import VocSample, load_voc
+from train.data.formats.voc import Sample, load_voc
 from train.evaluation.evaluate import ClassResult, evaluate, evaluate_fully, mean_ap
 
 LABELS = ("bird", "cat", "dog")
@@ -30,7 +30,7 @@ def devkit(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def samples(devkit: Path) -> list[VocSample]:
+def samples(devkit: Path) -> list[Sample]:
     return load_voc(devkit, ["val"], LABELS)
 
 
@@ -49,7 +49,7 @@ def by_colour(image: np.ndarray, wrong_bird: bool = False) -> Detections:
     return Detections(boxes, class_ids, scores, [LABELS[i] for i in class_ids])
 
 
-def test_a_perfect_detector_has_ap_1(samples: list[VocSample]):
+def test_a_perfect_detector_has_ap_1(samples: list[Sample]):
     results = evaluate(by_colour, samples, LABELS)
     assert [(r.label, r.objects) for r in results] == [("bird", 1), ("cat", 2), ("dog", 0)]
     assert [(r.ap_area, r.ap_07) for r in results[:2]] == [(1.0, 1.0)] * 2
@@ -57,20 +57,20 @@ def test_a_perfect_detector_has_ap_1(samples: list[VocSample]):
     assert mean_ap(results) == 1.0
 
 
-def test_a_class_counts_only_photos_labelled_for_it(samples: list[VocSample]):
-    """Photo c says nothing of birds, so a bird seen there is not wrong; those in a and b are, and beat the true one."""
+def test_a_class_counts_only_photos_labelled_for_it(samples: list[Sample]):
+    """Image c says nothing of birds, so a bird seen there is not wrong; those in a and b are, and beat the true one."""
     results = evaluate(lambda image: by_colour(image, wrong_bird=True), samples, LABELS)
     assert results[BIRD].ap_area == pytest.approx(1 / 3)
     assert results[CAT].ap_area == 1.0
 
 
-def test_a_blind_detector_has_ap_0(samples: list[VocSample]):
+def test_a_blind_detector_has_ap_0(samples: list[Sample]):
     results = evaluate(lambda image: Detections([], [], [], []), samples, LABELS)
     assert [r.ap_area for r in results[:2]] == [0.0, 0.0]
 
 
-def test_scores_rank_over_all_photos(samples: list[VocSample]):
-    """The cat of photo a is missed by a little and scores 0.9, that of c is found at 0.5: precision 0, then 1/2."""
+def test_scores_rank_over_all_photos(samples: list[Sample]):
+    """The cat of image a is missed by a little and scores 0.9, that of c is found at 0.5: precision 0, then 1/2."""
 
     def detector(image: np.ndarray) -> Detections:
         found = by_colour(image)
@@ -107,7 +107,7 @@ def test_the_table():
 
 
 @pytest.mark.parametrize("score", [None, 0.5])
-def test_the_line_of_a_detector_that_is_never_right(samples: list[VocSample], score: float | None):
+def test_the_line_of_a_detector_that_is_never_right(samples: list[Sample], score: float | None):
     nothing = Detections([], [], [], [])
     line = overview(evaluate_fully([nothing] * len(samples), samples, LABELS, score)).splitlines()[-1]
     assert line == "no detection is right, whatever its score; 3 objects missed"

@@ -10,7 +10,7 @@ from sqdet_cv.media.annotate import class_color
 from tests.helpers import write_devkit
 from train.__main__ import main
 from train.commands.show_data import GAP, GREY_BGR, draw_view, sheet
-from train.data.transforms.geometry import View
+from train.data.transforms.geometry import LabeledImage
 
 
 def test_a_sheet_holds_its_pictures_in_rows():
@@ -25,7 +25,7 @@ def test_a_sheet_holds_its_pictures_in_rows():
 def test_ignored_boxes_are_grey_and_the_others_of_their_class():
     boxes = np.float32([[10, 10, 50, 50], [60, 20, 90, 60]])
     image = np.zeros((100, 100, 3), np.uint8)
-    view = View(
+    view = LabeledImage(
         image, boxes, np.array([1, 0]), np.array([True, False]), np.float32([1, 0.5]), np.float32([[0, 1], [1, 0]])
     )
     drawn = draw_view(view, ("cat", "dog"))
@@ -36,15 +36,15 @@ def test_ignored_boxes_are_grey_and_the_others_of_their_class():
 
 def test_a_sheet_of_everything_is_written(tmp_path: Path, capsys):
     devkit, out = write_devkit(tmp_path / "voc", {"train": 5}), tmp_path / "new" / "sheet.png"
-    everything = [
+    all_classes = [
         word
         for name in ("flip-vertical", "rotate", "contrast", "blur-gaussian", "blur-average", "noise", "mosaic")
         for word in (f"--augment.{name}", "0.5")
     ]
-    command = ["show-data", "--data", str(devkit), "--out", str(out), "--size", "64", "--columns", "3", *everything]
+    command = ["show-data", "--data", str(devkit), "--out", str(out), "--size", "64", "--columns", "3", *all_classes]
     assert main(command) == 0
     assert cv2.imread(str(out)).shape == (2 * 64 + GAP, 3 * 64 + 2 * GAP, 3)
-    assert "sheet.png: 5 of 5 photos" in capsys.readouterr().out
+    assert "sheet.png: 5 of 5 images" in capsys.readouterr().out
     first = out.read_bytes()
     assert main(command) == 0
     assert out.read_bytes() == first, "the seed decides"

@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from train.checkpoints.native import load_checkpoint
-from train.common.distributed import own_share
+from train.common.distributed import rank_slice
 from train.losses import LOSSES
 
 from ..trainers.classify_runs import classify_words, load
@@ -25,7 +25,7 @@ from ..trainers.fit_runs import PHOTOS, ROOT, assert_same_run, fit_words, run_co
 @given(st.integers(1, 60), st.integers(1, 5), st.integers(1, 4), st.integers(0, 3))
 def test_the_shares_of_a_step_make_the_step(items: int, batch: int, count: int, first_step: int):
     order = list(range(items))
-    shares = [own_share(order, batch, first_step, rank, count) for rank in range(count)]
+    shares = [rank_slice(order, batch, first_step, rank, count) for rank in range(count)]
     assert len({len(share) for share in shares}) == 1
     steps = [sum((share[i : i + batch] for share in shares), []) for i in range(0, len(shares[0]), batch)]
     done = first_step * batch * count
@@ -56,7 +56,7 @@ def run_two(words: list[str], program: tuple[str, ...] = ("-m", "train")) -> tup
 
 @pytest.mark.parametrize("loss", LOSSES)
 def test_two_processes_end_with_the_weights_of_one_with_the_doubled_batch(fit_devkit: Path, tmp_path: Path, loss: str):
-    """The net has no BatchNorm, and no dropout is drawn. The last step of an epoch has two photos."""
+    """The net has no BatchNorm, and no dropout is drawn. The last step of an epoch has two images."""
     assert PHOTOS % 8 == 2
     settings = {"net": "squeezedet", "dropout": 0, "loss": loss, "lr": 0.002, "sizes": "64:2"}
     assert run_command(fit_words(fit_devkit, tmp_path / "one", batch=8, **settings)) == 0

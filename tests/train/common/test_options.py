@@ -135,7 +135,7 @@ def test_yaml_has_type_and_meaning_beside_each_key(tmp_path: Path):
     text = to_yaml(FitConfig(lr=1e-5, clip=float("inf")))
     lines = text.splitlines()
     assert "lr: 1.0e-05  # a number; " in text
-    assert "  window_size: [0.45, 1.4]  # numbers; smallest and largest width of that window, of the photo's" in lines
+    assert "  window_size: [0.45, 1.4]  # numbers; smallest and largest width of that window, of the image's" in lines
     assert all("  # " in line or line in ("ours:", "gsoc:", "paper:", "augment:") for line in lines)
     (tmp_path / "args.yaml").write_text(text)
     assert from_yaml(tmp_path / "args.yaml", FitConfig) == FitConfig(lr=1e-5, clip=float("inf"))

@@ -1,4 +1,4 @@
-"""The checkpoint and the photos of the tests of `compress`, made once a file."""
+"""The checkpoint and the images of the tests of `compress`, made once a file."""
 
 from __future__ import annotations
 

@@ -27,8 +27,8 @@ from train.compress.prune import zero_share
 from train.compress.reconstruct import input_moments, refit
 from train.losses import Loss
 from train.models import NetConfig, SqueezeDet
-from train.models.fuse import convolutions, fold
-from train.trainers.detection import Fit
+from train.models.fuse import convolutions, fuse_batchnorm
+from train.trainers.detection import DetectionTrainer
 
 from .tiny import make_net, pictures
 from .tiny_run import OPTIONS, run, words
@@ -60,7 +60,7 @@ def silence(net: SqueezeDet, kept: dict[str, torch.Tensor]) -> None:
 
 @pytest.mark.parametrize("changes", NETS.values(), ids=NETS)
 def test_a_narrow_net_says_what_the_masked_one_does(changes: dict):
-    net = fold(make_net(**changes))
+    net = fuse_batchnorm(make_net(**changes))
     kept = random_half(net)
     small = narrow(net, kept)
     with torch.no_grad():
@@ -76,7 +76,7 @@ def test_a_narrow_net_says_what_the_masked_one_does(changes: dict):
 
 def test_dead_filters_take_nothing_along():
     """Zero weights and a bias below zero: ReLU makes 0 of it."""
-    net = fold(make_net())
+    net = fuse_batchnorm(make_net())
     kept = random_half(net)
     silence(net, kept)
     for name, outputs in kept.items():
@@ -89,7 +89,7 @@ def test_dead_filters_take_nothing_along():
 
 
 def test_nothing_taken_out_changes_nothing():
-    net = fold(make_net(squeeze_factor=2))
+    net = fuse_batchnorm(make_net(squeeze_factor=2))
     same = narrow(net, {})
     assert all(torch.equal(value, net.state_dict()[name]) for name, value in same.state_dict().items())
     assert fire_widths(same) == fire_widths(net)
@@ -112,7 +112,7 @@ def test_a_checkpoint_from_before_there_were_widths_loads(checkpoint: Path, tmp_
 
 
 def test_a_filters_cost_is_what_the_net_does_less_without_it():
-    net = fold(make_net(head_fires=((8, 16, 32), (24, 32, 16))))
+    net = fuse_batchnorm(make_net(head_fires=((8, 16, 32), (24, 32, 16))))
     costs, whole = filter_costs(net, (64, 96)), multiply_adds(net, (64, 96))
     for name in filters(net):
         less = torch.arange(convolutions(net)[name].out_channels - 1)
@@ -136,7 +136,7 @@ class Pictures:
 
 def test_the_loss_changes_as_it_says():
     """Against finite differences: a filter's weights and bias scaled by 1 - h, in float64."""
-    net, loss, h = fold(make_net()).double(), Spread(), 1e-6
+    net, loss, h = fuse_batchnorm(make_net()).double(), Spread(), 1e-6
     batches = [Pictures(pictures().double()), Pictures(pictures(3).double() * 2)]
     found = loss_changes(net, batches, loss)
 
@@ -178,7 +178,7 @@ def test_a_width_off_the_groups_first_comes_to_a_whole_number_of_them():
 
 def test_a_refit_layer_is_the_least_squares_answer():
     """Against `lstsq` of one layer's own inputs and outputs, gathered place by place."""
-    net = fold(make_net())
+    net = fuse_batchnorm(make_net())
     name, source = "features.fire3.expand_3x3.0", "features.fire3.squeeze.0"
     kept = {source: torch.tensor([0, 2, 3, 5, 6, 7, 9, 11, 12, 13, 14])}
     small = narrow(net, kept)
@@ -207,7 +207,7 @@ def test_a_refit_layer_is_the_least_squares_answer():
 
 
 def test_refit_leaves_alone_what_lost_no_input():
-    net = fold(make_net())
+    net = fuse_batchnorm(make_net())
     kept = {"features.fire5.expand_1x1.0": torch.arange(32)}
     small = narrow(net, kept)
     before = {name: value.clone() for name, value in small.state_dict().items()}
@@ -255,15 +255,15 @@ def test_a_stopped_run_resumes_bit_for_bit(
     monkeypatch,
     stopped: int,
 ):
-    done, step, out = [], Fit._train_step, tmp_path / "run"
+    done, step, out = [], DetectionTrainer._train_step, tmp_path / "run"
 
-    def stop_after_step(self: Fit, *args: object) -> dict:
+    def stop_after_step(self: DetectionTrainer, *args: object) -> dict:
         done.append(1)
         if len(done) == stopped:
             os.kill(os.getpid(), signal.SIGINT)
         return step(self, *args)
 
-    monkeypatch.setattr(Fit, "_train_step", stop_after_step)
+    monkeypatch.setattr(DetectionTrainer, "_train_step", stop_after_step)
     assert run(words(checkpoint, devkit, out, **STRUCTURED)) == 130
     assert run(["compress", "--resume", str(out)]) == 0
     assert len(done) == 9, "no step is done twice"

@@ -19,7 +19,7 @@ from train.checkpoints.native import load_checkpoint, net_from_checkpoint, save_
 from train.compress.config import CompressConfig
 from train.data.transforms.augment import AugmentConfig
 from train.models.fuse import convolutions
-from train.trainers.detection import Fit, FitConfig
+from train.trainers.detection import DetectionTrainer, FitConfig
 
 from .tiny_run import STEPS, run, words
 
@@ -129,15 +129,15 @@ STOPS = {"in the pruning": 2, "in its last step": STEPS, "in the first step of t
 def test_a_run_stopped_after_any_step_resumes_bit_for_bit(
     checkpoint: Path, devkit: Path, reference: Path, tmp_path: Path, monkeypatch, capsys, stopped: int
 ):
-    done, step, out = [], Fit._train_step, tmp_path / "run"
+    done, step, out = [], DetectionTrainer._train_step, tmp_path / "run"
 
-    def stop_after_step(self: Fit, *args: object) -> dict:
+    def stop_after_step(self: DetectionTrainer, *args: object) -> dict:
         done.append(1)
         if len(done) == stopped:
             os.kill(os.getpid(), signal.SIGINT)
         return step(self, *args)
 
-    monkeypatch.setattr(Fit, "_train_step", stop_after_step)
+    monkeypatch.setattr(DetectionTrainer, "_train_step", stop_after_step)
     assert run(words(checkpoint, devkit, out)) == 130
     assert f"go on with --resume {out}\n" in capsys.readouterr().out
     assert not (out / "compressed.pt").exists()

@@ -7,16 +7,16 @@ import pytest
 import torch
 
 from train.compress.prune import add_masks, cubic_sparsity, lamp_scores, prune, zero_share
-from train.engine.optim import WeightAverage, make_optimizer
+from train.engine.optim import ModelEma, make_optimizer
 from train.models import SqueezeDet
-from train.models.fuse import convolutions, fold
+from train.models.fuse import convolutions, fuse_batchnorm
 
 from .tiny import make_net, pictures
 
 
 @pytest.fixture
 def net() -> SqueezeDet:
-    net = fold(make_net())
+    net = fuse_batchnorm(make_net())
     add_masks(net)
     return net
 
@@ -29,11 +29,11 @@ def zeros(net: SqueezeDet) -> dict[str, torch.Tensor]:
 def test_weights_are_compared_as_they_are_exported(scope: str):
     """With BatchNorm after them, times its scale."""
     net = make_net(backbone_norm=True)
-    before = {name: conv.weight.detach().clone() for name, conv in convolutions(fold(net)).items()}
+    before = {name: conv.weight.detach().clone() for name, conv in convolutions(fuse_batchnorm(net)).items()}
     add_masks(net)
     prune(net, 0.4, scope)
-    masked = zeros(fold(net))
-    plain = fold(make_net(backbone_norm=True))
+    masked = zeros(fuse_batchnorm(net))
+    plain = fuse_batchnorm(make_net(backbone_norm=True))
     add_masks(plain)
     prune(plain, 0.4, scope)
     assert all(torch.equal(gone, masked[name]) for name, gone in zeros(plain).items())
@@ -42,7 +42,7 @@ def test_weights_are_compared_as_they_are_exported(scope: str):
 
 
 def test_what_is_zero_before_is_masked():
-    net = fold(make_net())
+    net = fuse_batchnorm(make_net())
     with torch.no_grad():
         net.convdet.weight[:4] = 0.0
     add_masks(net)
@@ -53,7 +53,7 @@ def test_what_is_zero_before_is_masked():
 
 def test_masks_change_nothing_at_first(net: SqueezeDet):
     with torch.no_grad():
-        assert torch.equal(net(pictures()), fold(make_net())(pictures()))
+        assert torch.equal(net(pictures()), fuse_batchnorm(make_net())(pictures()))
 
 
 @pytest.mark.parametrize("sparsity", [0.0, 0.123, 0.5, 0.9, 0.999])
@@ -104,7 +104,7 @@ def test_lamp_does_not_mind_the_scale_of_a_layer(net: SqueezeDet):
 
 def test_pruned_weights_are_positive_zeros(net: SqueezeDet):
     prune(net, 0.5)
-    for conv in convolutions(fold(net)).values():
+    for conv in convolutions(fuse_batchnorm(net)).values():
         bits = conv.weight.detach().numpy().view(np.uint32)
         assert not (bits == 0x80000000).any()
 
@@ -123,7 +123,7 @@ def test_what_is_pruned_stays_so_as_sparsity_rises(net: SqueezeDet):
 
 
 def test_a_weight_that_happens_to_be_zero_frees_no_masked_one():
-    net = fold(make_net())
+    net = fuse_batchnorm(make_net())
     add_masks(net)
     prune(net, 0.5)
     conv = net.convdet
@@ -136,7 +136,7 @@ def test_a_weight_that_happens_to_be_zero_frees_no_masked_one():
 
 def test_masks_hold_through_momentum_weight_decay_and_average(net: SqueezeDet):
     """Training begins before the pruning, so that momentum and average know of the weights that go."""
-    optimizer, average = make_optimizer(net, 0.05, 1.0, weight_decay=0.1), WeightAverage(net, 0.9)
+    optimizer, average = make_optimizer(net, 0.05, 1.0, weight_decay=0.1), ModelEma(net, 0.9)
     for step in range(6):
         if step == 3:
             prune(net, 0.7)
@@ -162,7 +162,7 @@ def test_a_pruned_weight_has_no_gradient(net: SqueezeDet):
 def test_masks_come_back_from_a_state_dict(net: SqueezeDet):
     prune(net, 0.5)
     state = copy.deepcopy(net.state_dict())
-    again = fold(make_net())
+    again = fuse_batchnorm(make_net())
     add_masks(again)
     again.load_state_dict(state)
     assert all(torch.equal(gone, zeros(net)[name]) for name, gone in zeros(again).items())

@@ -8,24 +8,24 @@ import torch
 from torch import nn
 
 from train.compress.prune import add_masks, prune
-from train.compress.weight_sharing import Shared, cluster_indices, formula_ratio, share, share_counts
-from train.engine.optim import WeightAverage, make_optimizer
+from train.compress.weight_sharing import SharedWeights, cluster_indices, formula_ratio, share_counts, share_weights
+from train.engine.optim import ModelEma, make_optimizer
 from train.models import SqueezeDet
-from train.models.fuse import convolutions, fold
+from train.models.fuse import convolutions, fuse_batchnorm
 
 from .tiny import make_net, pictures
 
 
 @pytest.fixture
 def pruned() -> SqueezeDet:
-    net = fold(make_net())
+    net = fuse_batchnorm(make_net())
     add_masks(net)
     prune(net, 0.5)
-    return fold(net)
+    return fuse_batchnorm(net)
 
 
 def share_all(net: SqueezeDet, bits: int) -> SqueezeDet:
-    share(net, share_counts(net, dict.fromkeys(convolutions(net), bits), bits))
+    share_weights(net, share_counts(net, dict.fromkeys(convolutions(net), bits), bits))
     return net
 
 
@@ -48,7 +48,7 @@ def test_figure_3_of_the_paper():
         [[-0.03, -0.01, 0.03, 0.02], [-0.01, 0.01, -0.02, 0.12], [-0.01, 0.02, 0.04, 0.01], [-0.07, -0.02, 0.01, -0.02]]
     )
     owner = torch.tensor([[3, 0, 2, 1], [1, 1, 0, 3], [0, 3, 1, 0], [3, 1, 2, 2]])
-    shared = Shared(owner + 1, 4)
+    shared = SharedWeights(owner + 1, 4)
     centroids = torch.tensor([-1.0, 0.0, 1.5, 2.0], requires_grad=True)
     torch.testing.assert_close(shared.right_inverse(weight), centroids.detach(), rtol=0, atol=5e-3)
     (shared(centroids) * gradient).sum().backward()
@@ -59,7 +59,7 @@ def test_figure_3_of_the_paper():
 def test_a_centroids_gradient_is_the_sum_of_its_members(pruned: SqueezeDet):
     """Against autograd on a plain net with the same weights."""
     share_all(pruned, 3)
-    plain = fold(pruned)
+    plain = fuse_batchnorm(pruned)
     for net in (pruned, plain):
         net(pictures()).square().mean().backward()
     for name, conv in convolutions(pruned).items():
@@ -72,7 +72,7 @@ def test_a_centroids_gradient_is_the_sum_of_its_members(pruned: SqueezeDet):
 def test_sharing_survives_training_average_and_state_dict(pruned: SqueezeDet):
     share_all(pruned, 3)
     before = {name: (conv.weight == 0, conv.weight.detach().clone()) for name, conv in convolutions(pruned).items()}
-    optimizer, average = make_optimizer(pruned, 0.001, 1.0, weight_decay=0.1), WeightAverage(pruned, 0.9)
+    optimizer, average = make_optimizer(pruned, 0.001, 1.0, weight_decay=0.1), ModelEma(pruned, 0.9)
     for _ in range(3):
         optimizer.zero_grad()
         pruned(pictures()).square().mean().backward()
@@ -90,7 +90,7 @@ def test_sharing_survives_training_average_and_state_dict(pruned: SqueezeDet):
 
 def test_centroids_have_no_weight_decay(pruned: SqueezeDet):
     """It would act once on a value that thousands of weights have, beside a gradient that is the sum of thousands."""
-    share(pruned, {f"{name}.weight": 4 for name in convolutions(pruned)})
+    share_weights(pruned, {f"{name}.weight": 4 for name in convolutions(pruned)})
     assert {group["weight_decay"] for group in make_optimizer(pruned, 0.1, 1.0, 0.5).param_groups} == {0.0}
 
 
@@ -113,7 +113,7 @@ def test_indices(values: list[float], count: int, expected: list[int]):
 def test_a_layer_of_zeros_is_left_alone():
     layer = nn.Sequential(nn.Conv2d(2, 2, 1))
     nn.init.zeros_(layer[0].weight)
-    share(layer, {"0.weight": 4})
+    share_weights(layer, {"0.weight": 4})
     assert not hasattr(layer[0], "parametrizations")
 
 
@@ -131,7 +131,7 @@ def test_the_formula(items: int, clusters: int, expected: float):
 
 
 def test_biases_are_shared_where_that_makes_them_smaller():
-    net = fold(make_net())
+    net = fuse_batchnorm(make_net())
     counts = share_counts(net, dict.fromkeys(convolutions(net), 5), 4)
     for name, conv in convolutions(net).items():
         assert counts[f"{name}.weight"] == 32

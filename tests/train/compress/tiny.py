@@ -11,7 +11,7 @@ CONFIG = NetConfig(head_fires=((8, 12, 12),), head_norm=True, convdet_kernel=1, 
 
 
 def make_net(**changes: object) -> SqueezeDet:
-    """In evaluation mode; its norms have seen pictures."""
+    """In evaluation mode; its norms have seen images."""
     torch.manual_seed(0)
     net = SqueezeDet(NetConfig(**(vars(CONFIG) | changes)), 2, 5)
     for module in net.modules():

@@ -1,4 +1,4 @@
-"""A run of `python -m train compress` small enough for seconds: its photos, its checkpoint and its command."""
+"""A run of `python -m train compress` small enough for seconds: its images, its checkpoint and its command."""
 
 from __future__ import annotations
 

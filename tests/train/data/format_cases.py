@@ -10,7 +10,7 @@ from pathlib import Path
 import yaml
 
 from tests.helpers import Thing, write_list, write_photo
-from train.data.sample import VocSample
+from train.data.sample import Sample
 
 # not in the order of LABELS, and with a class that is not trained
 NAMES = ("zebra", "traffic light", "dog", "cat")
@@ -18,7 +18,7 @@ LABELS = ("cat", "dog", "traffic light")
 
 
 def write_voc(root: Path) -> Path:
-    """Lists train and val. Photo b is labelled for two classes only, one of them with a space in its name."""
+    """Lists train and val. Image b is labelled for two classes only, one of them with a space in its name."""
     write_photo(root, "a", [Thing("cat", (0, 0, 96, 72)), Thing("dog", (10, 5, 30, 25))])
     write_photo(root, "b", [Thing("traffic light", (3, 4, 50, 60), score=0.625)], labelled="dog, traffic light")
     write_photo(root, "c", [], (60, 80))
@@ -28,8 +28,8 @@ def write_voc(root: Path) -> Path:
     return root
 
 
-def write_coco(root: Path, name: str, samples: list[VocSample]) -> None:
-    """annotations/instances_NAME.json and the photos in NAME."""
+def write_coco(root: Path, name: str, samples: list[Sample]) -> None:
+    """annotations/instances_NAME.json and the images in NAME."""
     (root / "annotations").mkdir(parents=True, exist_ok=True)
     images, annotations = [], []
     for image_id, sample in enumerate(samples, start=100):
@@ -48,7 +48,7 @@ def write_coco(root: Path, name: str, samples: list[VocSample]) -> None:
     (root / "annotations" / f"instances_{name}.json").write_text(json.dumps(content))
 
 
-def write_yolo(root: Path, name: str, samples: list[VocSample]) -> None:
+def write_yolo(root: Path, name: str, samples: list[Sample]) -> None:
     """images/NAME, labels/NAME and data.yaml."""
     path = root / "data.yaml"
     content = yaml.safe_load(path.read_text()) if path.exists() else {"names": list(NAMES), "labelled": {}}
@@ -61,22 +61,22 @@ def write_yolo(root: Path, name: str, samples: list[VocSample]) -> None:
     path.write_text(yaml.safe_dump(content))
 
 
-def write_folder_with_xml(root: Path, name: str, samples: list[VocSample]) -> None:
-    """NAME with photos and the devkit's XML files."""
+def write_folder_with_xml(root: Path, name: str, samples: list[Sample]) -> None:
+    """NAME with images and the devkit's XML files."""
     for sample in samples:
         _copy(sample.image_path, root / name)
         _copy(sample.image_path.parent.parent / "Annotations" / f"{sample.image_path.stem}.xml", root / name)
 
 
-def write_folder_with_txt(root: Path, name: str, samples: list[VocSample]) -> None:
-    """NAME with photos and YOLO txt; the format cannot say that a photo lacks classes."""
+def write_folder_with_txt(root: Path, name: str, samples: list[Sample]) -> None:
+    """NAME with images and YOLO txt; the format cannot say that an image lacks classes."""
     for sample in samples:
         _copy(sample.image_path, root / name)
         _write_txt(root / name / f"{sample.image_path.stem}.txt", sample)
     (root / "classes.txt").write_text("\n".join(NAMES) + "\n")
 
 
-WRITERS: dict[str, Callable[[Path, str, list[VocSample]], None]] = {
+WRITERS: dict[str, Callable[[Path, str, list[Sample]], None]] = {
     "COCO": write_coco,
     "YOLO": write_yolo,
     "folder with XML": write_folder_with_xml,
@@ -89,11 +89,11 @@ def _copy(path: Path, folder: Path) -> None:
     shutil.copy(path, folder)
 
 
-def _known(sample: VocSample) -> list[str]:
+def _known(sample: Sample) -> list[str]:
     return [label for label, known in zip(LABELS, sample.labelled) if known]
 
 
-def _write_txt(path: Path, sample: VocSample) -> None:
+def _write_txt(path: Path, sample: Sample) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     width, height = {"c": (60, 80)}.get(sample.image_path.stem, (96, 72))
     lines = []

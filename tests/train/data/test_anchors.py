@@ -131,7 +131,7 @@ def test_more_clusters_than_different_shapes_are_refused(metric: str, shapes: np
 
 
 def _devkit(root: Path) -> Path:
-    """A half of a wide photo and a half of a tall one have the same shape at network size."""
+    """A half of a wide image and a half of a tall one have the same shape at network size."""
     write_photo(root, "wide", [Thing("cat", (0, 0, 60, 20)), Thing("dog", (0, 0, 12, 40))], (120, 40))
     write_photo(root, "tall", [Thing("cat", (0, 50, 20, 100))], (40, 100))
     write_photo(root, "empty", [])

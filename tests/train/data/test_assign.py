@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sqdet_cv.boxes.ops import cxcywh_to_xyxy, decode_deltas, iou_matrix, xyxy_to_cxcywh
+from sqdet_cv.boxes.ops import box_iou, cxcywh_to_xyxy, decode_deltas, xyxy_to_cxcywh
 from sqdet_cv.spec.detector_spec import ModelSpec
 from tests.helpers import make_spec, random_boxes, slow_iou
 from train.data.assign import Targets, assign, unique_anchors
@@ -34,7 +34,7 @@ def _slow_owners(boxes: np.ndarray, ignore: np.ndarray, spec: ModelSpec) -> tupl
     The IoU is the tested one: a small object inside two anchors of a shape ties them up to the last bit.
     """
     anchors = cxcywh_to_xyxy(spec.anchors_cxcywh)
-    iou = iou_matrix(anchors, boxes).tolist()
+    iou = box_iou(anchors, boxes).tolist()
     real = [j for j in range(len(boxes)) if not ignore[j]]
     owners = [-1] * len(anchors)
     few = {j: sorted(range(len(anchors)), key=lambda i: -iou[i][j])[:4] for j in real}
@@ -157,7 +157,7 @@ def test_only_ignored_objects_have_anchors_near_ignored():
 def _slow_unique_anchors(boxes: np.ndarray, spec: ModelSpec) -> list[int]:
     """imdb.read_batch: anchors from the best on; the first that is free and overlaps, else the nearest free one."""
     anchors = spec.anchors_cxcywh
-    iou = iou_matrix(cxcywh_to_xyxy(anchors), boxes).tolist()
+    iou = box_iou(cxcywh_to_xyxy(anchors), boxes).tolist()
     taken: list[int] = []
     for j, box in enumerate(xyxy_to_cxcywh(boxes)):
         for i in sorted(range(len(anchors)), key=lambda i: -iou[i][j]):

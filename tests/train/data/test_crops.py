@@ -35,7 +35,7 @@ def test_boxes_become_pictures_of_their_class(devkit: Path, tmp_path: Path, caps
     out = tmp_path / "out"
     assert crops(devkit, out, "--margin", "0", "--min-side", "8", "--max-side", "40") == 0
     assert files(out) == ["train/cat/a_0.jpg", "train/dog/a_1.jpg", "val/bird/b_1.jpg", "val/cat/b_0.jpg"]
-    assert "train: 2 pictures of 2 classes" in capsys.readouterr().out
+    assert "train: 2 images of 2 classes" in capsys.readouterr().out
     cat, dog = (cv2.imread(str(out / "train" / name)) for name in ("cat/a_0.jpg", "dog/a_1.jpg"))
     assert cat.shape == (20, 30, 3)
     assert dog.shape == (40, 27, 3), "40 x 60 shrunk to a longer side of 40"
@@ -52,7 +52,7 @@ MARGINS = [
     pytest.param((10, 20, 30, 60), 0.0, (10, 20, 30, 60), id="none"),
     pytest.param((10, 20, 30, 60), 0.25, (5, 10, 35, 70), id="a quarter of each side"),
     pytest.param((10.2, 20.7, 29.9, 59.1), 0.0, (10, 20, 30, 60), id="rounded outwards"),
-    pytest.param((5, 5, 105, 75), 0.1, (0, 0, 110, 80), id="as far as the photo goes"),
+    pytest.param((5, 5, 105, 75), 0.1, (0, 0, 110, 80), id="as far as the image goes"),
 ]
 
 
@@ -67,7 +67,7 @@ def test_a_damaged_photo_leaves_no_half_a_folder(devkit: Path, tmp_path: Path, c
     write_list(devkit, "train", ["a", "b"])
     (devkit / "JPEGImages" / "b.jpg").write_bytes(b"hello")
     assert crops(devkit, tmp_path / "out", "--lists", "train") == 2
-    assert "b.jpg: missing or not a picture" in capsys.readouterr().err
+    assert "b.jpg: missing or not an image" in capsys.readouterr().err
     assert list((tmp_path / "out").iterdir()) == []
 
 

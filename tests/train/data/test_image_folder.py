@@ -28,7 +28,7 @@ def write_picture(path: Path, image: np.ndarray | None = None) -> None:
 def test_classes_and_pictures_come_in_sorted_order(tmp_path: Path):
     for name in ("dog/2.jpg", "cat/b.PNG", "cat/a.jpeg", ".cache/x.jpg"):
         write_picture(tmp_path / name)
-    (tmp_path / "dog" / "notes.txt").write_text("not a picture")
+    (tmp_path / "dog" / "notes.txt").write_text("not an image")
     (tmp_path / "classes.txt").write_text("not a class")
     folder = read_image_folder(tmp_path)
     assert folder.labels == ("cat", "dog")
@@ -50,7 +50,7 @@ def _class_without_pictures(root: Path) -> None:
 BAD = {
     "missing": (lambda root: None, "data: no such folder; expected"),
     "empty": (lambda root: root.mkdir(), "data: no class folders in it; expected"),
-    "class without pictures": (_class_without_pictures, "dog: a class without pictures"),
+    "class without images": (_class_without_pictures, "dog: a class without images"),
     "unknown class": (lambda root: write_picture(root / "fox" / "1.jpg"), "fox: 'fox' is none of the 2 classes"),
 }
 
@@ -66,7 +66,7 @@ def test_a_damaged_picture_is_named(tmp_path: Path):
     (tmp_path / "cat").mkdir()
     (tmp_path / "cat" / "1.jpg").write_bytes(b"hello")
     data = ClassifyData(read_image_folder(tmp_path), ClassifierSpec(("cat",), (32, 32)))
-    with pytest.raises(TrainError, match=r"cat/1\.jpg: missing or not a picture"):
+    with pytest.raises(TrainError, match=r"cat/1\.jpg: missing or not an image"):
         data[0]
 
 
@@ -86,7 +86,7 @@ def test_a_random_crop_lies_within_the_picture(size_wh, area, aspect, seed):
 
 
 def test_random_crops_have_the_areas_and_aspects_asked_for():
-    """In a picture so large that rounding does not matter, with crops so small that none is cut."""
+    """In an image so large that rounding does not matter, with crops so small that none is cut."""
     config, rng = CropConfig(area=(0.1, 0.4), aspect=2.0), np.random.default_rng(0)
     crops = np.array([random_crop_xywh((4000, 2000), config, rng) for _ in range(2000)])
     x, _, w, h = crops.T

@@ -13,7 +13,7 @@ from sqdet_cv.spec.detector_spec import VOC_LABELS, ModelSpec
 from tests.helpers import Thing, write_devkit, write_list, write_photo
 from train.common.errors import TrainError
 from train.data.assign import assign, unique_anchors
-from train.data.formats.voc import VocSample, load_voc
+from train.data.formats.voc import Sample, load_voc
 from train.data.loader import Batch, DetectionData, epoch_order, make_loader, read_image
 from train.data.transforms.augment import AugmentConfig
 
@@ -21,11 +21,11 @@ SPEC = ModelSpec(VOC_LABELS, (64, 48), (2, 3), ((20, 20), (40, 30)))
 
 
 @pytest.fixture(scope="module")
-def samples(tmp_path_factory) -> list[VocSample]:
+def samples(tmp_path_factory) -> list[Sample]:
     return load_voc(write_devkit(tmp_path_factory.mktemp("voc"), {"train": 7}), ["train"], VOC_LABELS)
 
 
-def _batches(samples: list[VocSample], workers: int, seed: int = 3, epoch: int = 1) -> list[Batch]:
+def _batches(samples: list[Sample], workers: int, seed: int = 3, epoch: int = 1) -> list[Batch]:
     data = DetectionData(samples, SPEC, AugmentConfig(), seed, epoch)
     order = epoch_order(samples, 0.5, seed, epoch)
     return list(make_loader(data, order, 4, workers))
@@ -38,13 +38,13 @@ def _assert_same(a: list[Batch], b: list[Batch]) -> None:
 
 
 @pytest.mark.parametrize("workers", [1, 2])
-def test_workers_change_nothing(samples: list[VocSample], workers: int):
+def test_workers_change_nothing(samples: list[Sample], workers: int):
     _assert_same(_batches(samples, workers), _batches(samples, 0))
 
 
 @pytest.mark.parametrize("change", [{"seed": 4}, {"epoch": 2}], ids=["seed", "epoch"])
-def test_another_seed_or_epoch_shows_other_views(samples: list[VocSample], change: dict):
-    # photo 0 alone, so that the order cannot be the difference
+def test_another_seed_or_epoch_shows_other_views(samples: list[Sample], change: dict):
+    # image 0 alone, so that the order cannot be the difference
     views = [
         DetectionData(samples, SPEC, AugmentConfig(), **({"seed": 3, "epoch": 1} | values)).view(0)[0]
         for values in ({}, {}, change)
@@ -53,19 +53,19 @@ def test_another_seed_or_epoch_shows_other_views(samples: list[VocSample], chang
     assert not np.array_equal(views[0].image_bgr, views[2].image_bgr)
 
 
-def test_repeats_of_a_photo_are_different_views(samples: list[VocSample]):
+def test_repeats_of_a_photo_are_different_views(samples: list[Sample]):
     data = DetectionData(samples, SPEC, AugmentConfig(), 0, 0)
     assert not np.array_equal(data.view(0, draw=0)[0].image_bgr, data.view(0, draw=1)[0].image_bgr)
 
 
-def test_loading_draws_nothing_from_the_global_generator(samples: list[VocSample]):
+def test_loading_draws_nothing_from_the_global_generator(samples: list[Sample]):
     """Else a resumed run, which makes one loader more, would drop out other units than one never stopped."""
     before = torch.get_rng_state()
     _batches(samples, 0)
     assert torch.equal(torch.get_rng_state(), before)
 
 
-def test_a_batch_is_the_samples_stacked_in_order(samples: list[VocSample]):
+def test_a_batch_is_the_samples_stacked_in_order(samples: list[Sample]):
     data = DetectionData(samples, SPEC, None, 0, 0)
     order = [(6, 0), (2, 0), (2, 0), (0, 0), (5, 0)]
     batches = list(make_loader(data, order, 2, 0))
@@ -83,7 +83,7 @@ def test_a_batch_is_the_samples_stacked_in_order(samples: list[VocSample]):
 
 
 def test_a_batch_holds_the_objects_of_its_photos_in_a_row(tmp_path: Path):
-    """Of the first photo two, of the second none, of the third one; `difficult` ones are left out."""
+    """Of the first image two, of the second none, of the third one; `difficult` ones are left out."""
     write_photo(tmp_path, "a", [Thing("cat", (4, 8, 40, 40)), Thing("dog", (50, 20, 90, 70), score=0.5)])
     write_photo(tmp_path, "b", [Thing("cat", (10, 10, 50, 50), difficult=True)])
     write_photo(tmp_path, "c", [Thing("bird", (28, 9, 68, 39), difficult=True), Thing("cow", (20, 0, 60, 72))])
@@ -122,17 +122,17 @@ def test_an_unreadable_photo_is_named(tmp_path: Path, content: bytes | None):
     path = tmp_path / "x.jpg"
     if content is not None:
         path.write_bytes(content)
-    with pytest.raises(TrainError, match=f"{path}: missing or not a picture"):
+    with pytest.raises(TrainError, match=f"{path}: missing or not an image"):
         read_image(path)
 
 
 # -- the order of an epoch ------------------------------------------------------------------------------------
 
 
-def _sample(*class_ids: int, ignore: bool = False) -> VocSample:
+def _sample(*class_ids: int, ignore: bool = False) -> Sample:
     n = len(class_ids)
     ids, flags = np.array(class_ids, np.int64), np.full(n, ignore)
-    return VocSample(Path("x"), np.zeros((n, 4), np.float32), ids, flags, np.ones(n, np.float32), np.ones(3, bool))
+    return Sample(Path("x"), np.zeros((n, 4), np.float32), ids, flags, np.ones(n, np.float32), np.ones(3, bool))
 
 
 def test_without_balance_each_photo_comes_once():
@@ -149,7 +149,7 @@ def test_the_order_depends_on_seed_and_epoch_alone():
 
 
 def test_rare_classes_are_repeated_as_the_rule_says():
-    """96 photos of class 0, 4 of class 1: class 1 has share 0.04 and is repeated sqrt(0.25 / 0.04) = 2.5 times."""
+    """96 images of class 0, 4 of class 1: class 1 has share 0.04 and is repeated sqrt(0.25 / 0.04) = 2.5 times."""
     photos = [_sample(0)] * 96 + [_sample(0, 1)] * 4
     counts = [Counter(i for i, _ in epoch_order(photos, 0.25, seed, 0)) for seed in range(200)]
     assert all(count[i] == 1 for count in counts for i in range(96))
@@ -168,8 +168,8 @@ def test_an_ignored_object_makes_no_photo_rare():
 # -- mosaics --------------------------------------------------------------------------------------------------
 
 
-def test_a_mosaic_is_labelled_for_what_all_its_photos_are(samples: list[VocSample]):
-    """In the devkit every third photo lacks classes; the objects must come from four photos."""
+def test_a_mosaic_is_labelled_for_what_all_its_photos_are(samples: list[Sample]):
+    """In the devkit every third image lacks classes; the objects must come from four images."""
     config = AugmentConfig(mosaic=1.0, window=0.0, flip=0.0, colour=0.0)
     whole = partial = 0
     for draw in range(20):
@@ -186,7 +186,7 @@ def test_a_mosaic_is_labelled_for_what_all_its_photos_are(samples: list[VocSampl
     assert partial
 
 
-def test_a_mosaic_is_a_row_of_a_batch_like_others(samples: list[VocSample]):
+def test_a_mosaic_is_a_row_of_a_batch_like_others(samples: list[Sample]):
     data = DetectionData(samples, SPEC, AugmentConfig(mosaic=0.5), seed=0, epoch=0)
     batches = list(make_loader(data, [(i, 0) for i in range(7)], 7, 0))
     assert batches[0].images.shape == (7, 3, 48, 64)

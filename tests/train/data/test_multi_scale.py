@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from train.data.multi_scale import STEPS, size_of_step, sizes_around
-from train.trainers.detection import Fit
+from train.trainers.detection import DetectionTrainer
 
 from ..trainers.fit_runs import assert_same_run, fit_words, interrupted, run_command
 
@@ -37,13 +37,13 @@ def test_a_run_of_many_sizes_resumes_bit_for_bit(fit_devkit: Path, tmp_path: Pat
     words = {"sizes": "96:1,128:2", "multi_scale": 0.4, "net": "squeezedet"}
     assert run_command(fit_words(fit_devkit, tmp_path / "whole", **words)) == 0
     seen = []
-    step = Fit._train_step
+    step = DetectionTrainer._train_step
 
-    def watch(self: Fit, batch: object) -> dict:
+    def watch(self: DetectionTrainer, batch: object) -> dict:
         seen.append(tuple(batch.images.shape[2:]))
         return step(self, batch)
 
-    monkeypatch.setattr(Fit, "_train_step", interrupted(watch))
+    monkeypatch.setattr(DetectionTrainer, "_train_step", interrupted(watch))
     for _ in range(9):
         command = ["--resume", str(tmp_path / "run")] if seen else None
         words_now = ["fit", *command] if command else fit_words(fit_devkit, tmp_path / "run", workers=workers, **words)

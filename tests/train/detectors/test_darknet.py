@@ -21,7 +21,7 @@ def test_a_darknet_model_detects_what_it_was_made_for(tmp_path: Path):
     found = detector(image)
     assert [d.label for d in sorted(found, key=lambda d: d.class_id)] == ["one", "two"]
     boxes = found.boxes_xyxy[np.argsort(found.class_ids)]
-    # cell centres, and 16 x 24 of 64 x 96 input pixels stretched to the picture: 48 x 48
+    # cell centres, and 16 x 24 of 64 x 96 input pixels stretched to the image: 48 x 48
     np.testing.assert_allclose(boxes, [[120, 8, 168, 56], [24, 136, 72, 184]], atol=0.01)
     np.testing.assert_allclose(found.scores, 1 / (1 + np.exp(-6)) / (1 + np.exp(-4)), atol=1e-4)
 

@@ -22,7 +22,7 @@ CONFIG = NetConfig(head_fires=((8, 8, 8),), convdet_kernel=1, convdet_padding=0,
 def net() -> SqueezeDet:
     """Random weights that say something: confidences and class scores of all sizes."""
     torch.manual_seed(1)
-    net = SqueezeDet(CONFIG, SPEC.num_shapes, SPEC.num_classes)
+    net = SqueezeDet(CONFIG, SPEC.anchors_per_cell, SPEC.num_classes)
     for module in net.modules():
         if isinstance(module, torch.nn.Conv2d):
             torch.nn.init.kaiming_normal_(module.weight, nonlinearity="relu")
@@ -37,7 +37,7 @@ def image() -> np.ndarray:
 
 
 def test_a_torch_detector_is_the_whole_walk(net: SqueezeDet, image: np.ndarray):
-    """Picture to detections, written out from the paper's description."""
+    """Image to detections, written out from the paper's description."""
     found = TorchDetector(net, SPEC, score_threshold=0.1, nms_threshold=0.2)(image)
 
     blob = torch.from_numpy((image.astype(np.float32) - SPEC.mean_bgr).transpose(2, 0, 1)[None].astype(np.float32))

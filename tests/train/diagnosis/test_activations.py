@@ -7,11 +7,11 @@ import pytest
 import torch
 
 from train.compress.prune import add_masks, prune
-from train.compress.weight_sharing import share
+from train.compress.weight_sharing import share_weights
 from train.diagnosis.activations import BIN_EDGES, BINS, histogram, measure
 from train.diagnosis.layers import activations, layer_name
 from train.models import NETS, SqueezeNet, build_net
-from train.models.fuse import convolutions, fold
+from train.models.fuse import convolutions, fuse_batchnorm
 
 from .tiny import images, small_net
 
@@ -135,7 +135,7 @@ def test_hooks_are_removed_after_an_error_too():
 
 
 def test_pruned_and_shared_nets_are_what_they_compute():
-    net = fold(small_net(head_norm=True))
+    net = fuse_batchnorm(small_net(head_norm=True))
     expected = measure(net, images())
     add_masks(net)
     same = measure(net, images())
@@ -143,9 +143,9 @@ def test_pruned_and_shared_nets_are_what_they_compute():
     assert (same.histograms == expected.histograms).all() and (same.silent == expected.silent).all()
     prune(net, 0.8)
     pruned = measure(net, images())
-    plain = fold(net)
+    plain = fuse_batchnorm(net)
     assert (pruned.histograms == measure(plain, images()).histograms).all()
-    share(plain, {"features.conv1.weight": 4})
+    share_weights(plain, {"features.conv1.weight": 4})
     assert measure(plain, images()).layers == expected.layers
 
 

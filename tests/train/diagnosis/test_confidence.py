@@ -13,7 +13,7 @@ from tests.train.diagnosis.tiny import small_net
 from train.data.assign import assign
 from train.data.formats.voc import load_voc
 from train.data.loader import DetectionData, read_image
-from train.data.sample import VocSample
+from train.data.sample import Sample
 from train.diagnosis.confidence import BINS, count_confidences, plot_confidence
 from train.models import SqueezeDet, build_net
 
@@ -22,10 +22,10 @@ def sigmoid(x: float) -> float:
     return 1 / (1 + np.exp(-x))
 
 
-def slow_counts(net: SqueezeDet, spec, samples: list[VocSample]) -> tuple[np.ndarray, np.ndarray]:
+def slow_counts(net: SqueezeDet, spec, samples: list[Sample]) -> tuple[np.ndarray, np.ndarray]:
     """Anchor by anchor, from the grid of the net as the architecture page describes its channels."""
     positive, negative = np.zeros(BINS, int), np.zeros(BINS, int)
-    k, c = spec.num_shapes, spec.num_classes
+    k, c = spec.anchors_per_cell, spec.num_classes
     for i, sample in enumerate(samples):
         blob = images_to_blob([read_image(sample.image_path)], spec)
         with torch.no_grad():

@@ -15,7 +15,7 @@ from train.data.formats.voc import load_voc
 from train.data.loader import DetectionData
 from train.diagnosis.activations import BINS, Measurement, measure
 from train.diagnosis.history import FILE, History, load_history, save_history
-from train.diagnosis.monitor import Watch, alarms, watched_images
+from train.diagnosis.monitor import ActivationMonitor, find_warnings, monitored_images
 from train.models.fuse import convolutions
 
 
@@ -37,7 +37,7 @@ def said(*shares: float, slope: float = 0.0) -> list[list[str]]:
     history, lines = History(), []
     for epoch, share in enumerate(shares, 1):
         found = measured(share, slope=slope)
-        lines.append(alarms(history, found))
+        lines.append(find_warnings(history, found))
         history = history.with_epoch(epoch, found)
     return lines
 
@@ -70,19 +70,21 @@ def test_behind_leaky_relu_nothing_dies():
 
 
 def test_only_the_layer_in_question_is_named():
-    lines = alarms(History().with_epoch(1, measured(0, 0, 0)), measured(0.1, 1, 0))
+    lines = find_warnings(History().with_epoch(1, measured(0, 0, 0)), measured(0.1, 1, 0))
     assert len(lines) == 1 and lines[0].startswith("b has died")
-    assert alarms(History(), measured(0.0, finite=False)) == ["a: its values are not finite; lower the learning rate"]
+    assert find_warnings(History(), measured(0.0, finite=False)) == [
+        "a: its values are not finite; lower the learning rate"
+    ]
 
 
 def test_a_watch_goes_on_where_the_run_does(tmp_path: Path):
     net, pictures = small_net(), images()
-    watch = Watch(tmp_path / "run", pictures)
+    watch = ActivationMonitor(tmp_path / "run", pictures)
     for epoch in (1, 2, 3):
         with torch.no_grad():
             net.features.conv1.bias += epoch
         watch.measure(net, epoch)
-    again = Watch(tmp_path / "run", pictures)
+    again = ActivationMonitor(tmp_path / "run", pictures)
     assert again.history.epochs == (1, 2, 3)
     for a, b in zip(again.history.measurements, watch.history.measurements):
         assert a.layers == b.layers
@@ -100,7 +102,7 @@ def test_a_watch_sees_a_layer_die(tmp_path: Path):
     with torch.no_grad():
         for conv in convolutions(net).values():
             conv.bias += 5  # so that all units fire
-    watch = Watch(tmp_path, images())
+    watch = ActivationMonitor(tmp_path, images())
     assert watch.measure(net, 1) == []
     with torch.no_grad():
         net.features.fire5.squeeze[0].bias -= 1e6
@@ -108,15 +110,15 @@ def test_a_watch_sees_a_layer_die(tmp_path: Path):
     assert line.startswith("fire5.squeeze has died: 4 of 4 units")
     assert not any("fire4" in other for other in rest)
     assert watch.measure(net, 3) == []
-    assert Watch(tmp_path, images()).measure(net, 4) == [], "said before the run was stopped"
+    assert ActivationMonitor(tmp_path, images()).measure(net, 4) == [], "said before the run was stopped"
 
 
 def test_a_history_of_another_net_is_refused_unless_it_begins_anew(tmp_path: Path):
-    Watch(tmp_path, images()).measure(small_net(), 1)
+    ActivationMonitor(tmp_path, images()).measure(small_net(), 1)
     other = small_net(head_fires=((4, 6, 6),) * 2)
     with pytest.raises(TrainError, match="other layers"):
-        Watch(tmp_path, images()).measure(other, 2)
-    Watch(tmp_path, images()).measure(other, 1)
+        ActivationMonitor(tmp_path, images()).measure(other, 2)
+    ActivationMonitor(tmp_path, images()).measure(other, 1)
     assert load_history(tmp_path).measurements[0].layers[-1] == "fire11.expand_3x3"
 
 
@@ -126,7 +128,7 @@ def test_a_damaged_history_is_named(tmp_path: Path, damage: bytes | None):
     path = tmp_path / FILE
     path.write_bytes(path.read_bytes()[:300] if damage is None else damage)
     with pytest.raises(TrainError, match="not a history of activations"):
-        Watch(tmp_path, images())
+        ActivationMonitor(tmp_path, images())
 
 
 def test_there_may_be_no_history(tmp_path: Path):
@@ -136,12 +138,12 @@ def test_there_may_be_no_history(tmp_path: Path):
 def test_watched_photos_are_whole_and_come_from_all_of_the_list(tmp_path: Path):
     samples = load_voc(write_devkit(tmp_path, {"train": 7}), ["train"], VOC_LABELS)
     spec = make_spec(labels=VOC_LABELS)
-    found = watched_images(samples, spec, 3)
+    found = monitored_images(samples, spec, 3)
     data = DetectionData(samples, spec, None, 0, 0)
     assert found.shape == (3, 3, 64, 96)
     for image, i in zip(found, (0, 3, 6)):
         np.testing.assert_array_equal(image.numpy(), data[i, 0][0]["images"])
-    assert len(watched_images(samples, spec)) == 7
+    assert len(monitored_images(samples, spec)) == 7
 
 
 def test_dead_is_silent_without_a_slope():

@@ -13,14 +13,14 @@ from torch import nn
 
 from tests.train.diagnosis.tiny import images, small_net
 from train.compress.prune import add_masks, prune
-from train.compress.weight_sharing import share
+from train.compress.weight_sharing import share_weights
 from train.data.loader import read_image
 from train.diagnosis import activation_plots, weight_plots
 from train.diagnosis.activation_plots import plot_activations, plot_dead_units
 from train.diagnosis.activations import measure
 from train.diagnosis.history import History
 from train.diagnosis.weight_plots import TILE, filter_tiles, plot_conv1_filters, plot_weights
-from train.models.fuse import fold
+from train.models.fuse import fuse_batchnorm
 
 
 @pytest.fixture
@@ -83,12 +83,12 @@ def test_the_picture_of_conv1_is_in_true_colours(tmp_path: Path):
 
 
 def test_pruned_and_shared_weights_are_seen(tmp_path: Path, drawn: list[Figure]):
-    net = fold(small_net())
+    net = fuse_batchnorm(small_net())
     add_masks(net)
     prune(net, 0.75)
     plot_weights(tmp_path / "weights.png", layers_of(net))
-    plain = fold(net)
-    share(plain, {"features.fire2.squeeze.0.weight": 4})
+    plain = fuse_batchnorm(net)
+    share_weights(plain, {"features.fire2.squeeze.0.weight": 4})
     plot_weights(tmp_path / "weights.png", layers_of(plain))
     pruned, shared = map(panels, drawn)
     assert list(pruned)[:2] == ["conv1", "fire2.squeeze"]

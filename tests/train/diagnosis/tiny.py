@@ -1,4 +1,4 @@
-"""A net and pictures small enough for seconds."""
+"""A net and images small enough for seconds."""
 
 from __future__ import annotations
 

@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from train.common.errors import TrainError
-from train.engine.optim import WeightAverage, freeze, make_optimizer, train_mode
+from train.engine.optim import ModelEma, freeze, make_optimizer, train_mode
 from train.engine.schedules import cosine_factor
 from train.models import build_net
 
@@ -78,7 +78,7 @@ def test_learning_rate(step: int, total: int, warmup: int, expected: float):
 def test_the_average_is_the_recurrence():
     torch.manual_seed(0)
     net = nn.Sequential(nn.Linear(2, 2), nn.BatchNorm1d(2))
-    average, expected = WeightAverage(net, decay=0.5), net[0].weight.detach().clone()
+    average, expected = ModelEma(net, decay=0.5), net[0].weight.detach().clone()
     for n in range(1, 40):
         with torch.no_grad():
             net[0].weight.normal_()
@@ -93,7 +93,7 @@ def test_the_average_is_the_recurrence():
 
 def test_the_average_is_apart_from_the_net():
     net = nn.Linear(2, 2)
-    average = WeightAverage(net, 0.9)
+    average = ModelEma(net, 0.9)
     before = average.values["weight"].clone()
     with torch.no_grad():
         net.weight.add_(1)

@@ -16,9 +16,9 @@ from train.common.options import from_yaml
 from train.data.formats.open_dataset import open_dataset
 from train.data.loader import Batch, DetectionData, make_loader
 from train.engine.curves import plot_history
-from train.losses import OursConfig, OursLoss
+from train.losses import SqdetLoss, SqdetLossConfig
 from train.models.squeezedet import NETS, NetConfig, SqueezeDet
-from train.trainers.detection import Fit, FitConfig
+from train.trainers.detection import DetectionTrainer, FitConfig
 
 from ..trainers.fit_runs import BATCH, PHOTOS, assert_same_run, fit_words, interrupted, run_command
 
@@ -32,7 +32,7 @@ def test_adamw_with_falling_steps_learns_and_resumes(fit_devkit: Path, tmp_path:
     settings = {"optimizer": "adamw", "schedule": "step", "lr_epochs": "1,2", "lr_gamma": 0.5, "sizes": "64:3"}
     assert run_command(fit_words(fit_devkit, tmp_path / "whole", **settings)) == 0
     assert [float(row["lr"]) for row in rows(tmp_path / "whole")] == [0.001, 0.0005, 0.00025]
-    monkeypatch.setattr(Fit, "_train_step", interrupted(Fit._train_step))
+    monkeypatch.setattr(DetectionTrainer, "_train_step", interrupted(DetectionTrainer._train_step))
     assert run_command(fit_words(fit_devkit, tmp_path / "run", **settings)) == 130
     monkeypatch.undo()
     assert run_command(["fit", "--resume", str(tmp_path / "run")]) == 0
@@ -66,7 +66,7 @@ STALLS = {
 
 @pytest.mark.parametrize(("figures", "patience", "stalled"), STALLS.values(), ids=STALLS)
 def test_when_a_run_has_stalled(figures: list, patience: int, stalled: bool):
-    run = object.__new__(Fit)  # its history is all that matters
+    run = object.__new__(DetectionTrainer)  # its history is all that matters
     run.config, run.history = FitConfig(patience=patience), [{"val_map": figure} for figure in figures]
     assert run.has_stalled is stalled
 
@@ -84,7 +84,7 @@ def test_a_bad_batch_is_kept_and_shows_the_same_again(fit_devkit: Path, tmp_path
     net = SqueezeDet(config.net_config, config.shapes, 20)
     net.load_state_dict(bad["model"])
     spec = ModelSpec(tuple(map(str, range(20))), (96, 96), net.grid_hw((96, 96)), ((20, 20), (40, 30), (30, 50)))
-    parts = OursLoss(OursConfig(), spec)(net.train().split(net(bad["batch"]["images"])), Batch(**bad["batch"]))
+    parts = SqdetLoss(SqdetLossConfig(), spec)(net.train().split(net(bad["batch"]["images"])), Batch(**bad["batch"]))
     assert not torch.isfinite(sum(parts.values()))
 
 
@@ -108,10 +108,10 @@ def test_the_validation_loss_is_that_of_the_averaged_net_on_whole_photos(fit_dev
     assert run_command(fit_words(fit_devkit, tmp_path / "run", sizes="64:1", batch=1)) == 0
     saved = load_checkpoint(tmp_path / "run" / "last.pt")
     spec = ModelSpec.from_json(saved["spec"])
-    net = SqueezeDet(NetConfig(**saved["net"]), spec.num_shapes, spec.num_classes).eval()
+    net = SqueezeDet(NetConfig(**saved["net"]), spec.anchors_per_cell, spec.num_classes).eval()
     net.load_state_dict(saved["ema"])
     data = DetectionData(open_dataset(fit_devkit, ["val"], spec.labels), spec, None, 0, 0)
-    loss = OursLoss(OursConfig(), spec)
+    loss = SqdetLoss(SqdetLossConfig(), spec)
     with torch.no_grad():
         each = [loss(net.split(net(b.images)), b) for b in make_loader(data, [(i, 0) for i in range(len(data))], 1, 0)]
     (row,) = rows(tmp_path / "run")
@@ -190,7 +190,7 @@ def test_amp_on_a_cpu_computes_in_bfloat16_what_float32_would(fit_devkit: Path, 
             assert float(amp[part]) != float(exact[part])
             assert float(amp[part]) == pytest.approx(float(exact[part]), rel=0.03), part
 
-    monkeypatch.setattr(Fit, "_train_step", interrupted(Fit._train_step))
+    monkeypatch.setattr(DetectionTrainer, "_train_step", interrupted(DetectionTrainer._train_step))
     assert run_command([*words["run"], "--amp"]) == 130
     monkeypatch.undo()
     assert run_command(["fit", "--resume", str(tmp_path / "run")]) == 0

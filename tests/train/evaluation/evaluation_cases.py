@@ -1,4 +1,4 @@
-"""Photos with objects and detections, by hand and at random, for the tests of the evaluation."""
+"""Images with objects and detections, by hand and at random, for the tests of the evaluation."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 
 from sqdet_cv.detections import Detections
 from tests.helpers import random_boxes
-from train.data.formats.voc import VocSample
+from train.data.formats.voc import Sample
 
 LABELS = ("bird", "cat", "dog")
 BIRD, CAT, DOG = range(3)
@@ -17,10 +17,10 @@ BIRD, CAT, DOG = range(3)
 
 def make_sample(
     objects: Sequence[tuple], difficult: Sequence[int] = (), labelled: Sequence[int] = (BIRD, CAT, DOG)
-) -> VocSample:
+) -> Sample:
     """Of (class id, box_xyxy)s; `difficult`: positions among them; `labelled`: class ids."""
     n = len(objects)
-    return VocSample(
+    return Sample(
         Path("photo.jpg"),
         np.array([box for _, box in objects], np.float32).reshape(-1, 4),
         np.array([class_id for class_id, _ in objects], np.int64),
@@ -40,10 +40,10 @@ def make_found(rows: Sequence[tuple]) -> Detections:
     )
 
 
-def random_photos(seed: int, objects: int, detections: int) -> list[tuple[Detections, VocSample]]:
-    """Four photos with up to so many objects and detections, many near an object and of its class.
+def random_photos(seed: int, objects: int, detections: int) -> list[tuple[Detections, Sample]]:
+    """Four images with up to so many objects and detections, many near an object and of its class.
 
-    A quarter of the objects is difficult, a quarter of the photos' classes unlabelled, and scores are tenths, so that
+    A quarter of the objects is difficult, a quarter of the images' classes unlabelled, and scores are tenths, so that
     many are equal.
     """
     rng = np.random.default_rng(seed)

@@ -20,16 +20,16 @@ CURVES = {
 }
 
 
-@pytest.mark.parametrize(("hit", "objects", "area", "eleven"), CURVES.values(), ids=CURVES)
-def test_known_curves(hit: list[int], objects: int, area: float, eleven: float):
-    matches = Matches(np.linspace(0.9, 0.1, len(hit)), np.array(hit, bool), objects)
+@pytest.mark.parametrize(("true_positive", "objects", "area", "eleven"), CURVES.values(), ids=CURVES)
+def test_known_curves(true_positive: list[int], objects: int, area: float, eleven: float):
+    matches = Matches(np.linspace(0.9, 0.1, len(true_positive)), np.array(true_positive, bool), objects)
     assert average_precision(matches) == pytest.approx(area, abs=1e-12)
     assert average_precision(matches, eleven_point=True) == pytest.approx(eleven, abs=1e-12)
 
 
-@pytest.mark.parametrize("hit", [[], [False]])
-def test_a_class_without_objects_has_no_ap(hit: list[bool]):
-    assert math.isnan(average_precision(Matches(np.full(len(hit), 0.5), np.array(hit, bool), 0)))
+@pytest.mark.parametrize("true_positive", [[], [False]])
+def test_a_class_without_objects_has_no_ap(true_positive: list[bool]):
+    assert math.isnan(average_precision(Matches(np.full(len(true_positive), 0.5), np.array(true_positive, bool), 0)))
 
 
 # scores and hits, best first; objects; the best threshold and its F1 = 2 hits / (detections + objects)
@@ -43,9 +43,9 @@ THRESHOLDS = {
 }
 
 
-@pytest.mark.parametrize(("scores", "hit", "objects", "threshold", "f1"), THRESHOLDS.values(), ids=THRESHOLDS)
-def test_the_best_threshold(scores: list[float], hit: list[int], objects: int, threshold: float, f1: float):
-    matches = Matches(np.array(scores), np.array(hit, bool), objects)
+@pytest.mark.parametrize(("scores", "true_positive", "objects", "threshold", "f1"), THRESHOLDS.values(), ids=THRESHOLDS)
+def test_the_best_threshold(scores: list[float], true_positive: list[int], objects: int, threshold: float, f1: float):
+    matches = Matches(np.array(scores), np.array(true_positive, bool), objects)
     assert matches.best_threshold() == pytest.approx((threshold, f1))
 
 

@@ -13,7 +13,7 @@ from train.evaluation.calibration import BINS, calibration
 
 @given(st.lists(st.tuples(st.floats(0, 1, width=32), st.booleans()), min_size=1, max_size=60))
 def test_it_is_the_loop_over_the_bins(found: list[tuple[float, bool]]):
-    scores, hits = np.array([score for score, _ in found]), np.array([hit for _, hit in found])
+    scores, hits = np.array([score for score, _ in found]), np.array([true_positive for _, true_positive in found])
     result = calibration(Matches(scores, hits, len(found)))
     expected = 0.0
     for i in range(BINS):

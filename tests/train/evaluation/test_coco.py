@@ -12,7 +12,7 @@ from sqdet_cv.detections import Detections
 from tests.helpers import slow_iou
 from tests.train.evaluation.evaluation_cases import BIRD, CAT, DOG, LABELS, make_found, make_sample, random_photos
 from train.common.errors import TrainError
-from train.data.formats.voc import VocSample
+from train.data.formats.voc import Sample
 from train.evaluation.coco import SIZES, check_pycocotools, coco_ap
 
 pytest.importorskip("pycocotools")
@@ -25,7 +25,7 @@ def _share_inside(box: np.ndarray, crowd: np.ndarray) -> float:
     return max(width, 0) * max(height, 0) / float((box[2] - box[0]) * (box[3] - box[1]))
 
 
-def _slow_ap(photos: list[tuple[Detections, VocSample]], class_id: int, threshold: float) -> float:
+def _slow_ap(photos: list[tuple[Detections, Sample]], class_id: int, threshold: float) -> float:
     """COCO's rules, written out from the description of the challenge: the best free object at `threshold` or more,
     crowds only where there is none; precision at 101 recalls."""
     entries, objects = [], 0
@@ -51,8 +51,8 @@ def _slow_ap(photos: list[tuple[Detections, VocSample]], class_id: int, threshol
         return math.nan
     entries.sort(key=lambda entry: -entry[0])
     points, hits = [], 0
-    for n, (_, hit) in enumerate(entries, start=1):
-        hits += hit
+    for n, (_, true_positive) in enumerate(entries, start=1):
+        hits += true_positive
         points.append((hits / objects, hits / n))
     return sum(max((p for r, p in points if r >= recall), default=0.0) for recall in np.linspace(0, 1, 101)) / 101
 

@@ -6,17 +6,17 @@ from hypothesis import strategies as st
 
 from tests.train.evaluation.evaluation_cases import BIRD, CAT, DOG, LABELS, make_found, make_sample, random_photos
 from train.evaluation.error_analysis import COLUMNS, confusion_matrix, split_errors
-from train.evaluation.matching import Outcome, match_photo
+from train.evaluation.matching import Outcome, match_image
 
 BOX, FAR, OTHER = (0, 0, 10, 10), (40, 40, 50, 50), (60, 60, 80, 80)
-# Photo 1: a cat found twice, a dog called a cat, a bird badly boxed. Photo 2: a dog out of nothing, a missed cat, and
+# Image 1: a cat found twice, a dog called a cat, a bird badly boxed. Image 2: a dog out of nothing, a missed cat, and
 # a difficult bird that is found.
 PHOTOS = [
-    match_photo(
+    match_image(
         make_found([(CAT, 0.9, BOX), (CAT, 0.8, BOX), (CAT, 0.7, FAR), (BIRD, 0.6, (60, 60, 80, 66))]),
         make_sample([(CAT, BOX), (DOG, FAR), (BIRD, OTHER)]),
     ),
-    match_photo(
+    match_image(
         make_found([(DOG, 0.9, FAR), (BIRD, 0.8, OTHER)]),
         make_sample([(CAT, BOX), (BIRD, OTHER)], difficult=[1]),
     ),
@@ -54,7 +54,7 @@ def test_no_photos():
 
 @given(seed=st.integers(0, 2**32 - 1))
 def test_every_detection_and_every_object_is_counted_once(seed: int):
-    photos = [match_photo(*pair) for pair in random_photos(seed, objects=5, detections=10)]
+    photos = [match_image(*pair) for pair in random_photos(seed, objects=5, detections=10)]
     split, matrix = split_errors(photos, len(LABELS)), confusion_matrix(photos, len(LABELS))
     objects = np.zeros(3, int)
     counted = np.zeros(3, int)

@@ -10,14 +10,14 @@ from hypothesis import strategies as st
 from sqdet_cv.detections import Detections
 from tests.helpers import slow_iou
 from tests.train.evaluation.evaluation_cases import BIRD, CAT, DOG, LABELS, make_found, make_sample, random_photos
-from train.data.formats.voc import VocSample
+from train.data.formats.voc import Sample
 from train.evaluation.evaluate import evaluate_fully
 from train.evaluation.matching import Outcome
 
 
-def _devkit_ap(photos: list[tuple[Detections, VocSample]], class_id: int, eleven_point: bool) -> float:
-    """VOCdevkit's VOCevaldet.m and VOCap.m, step by step: all detections of all photos in one list, best first."""
-    truth = {  # photo: boxes and difficult
+def _devkit_ap(photos: list[tuple[Detections, Sample]], class_id: int, eleven_point: bool) -> float:
+    """VOCdevkit's VOCevaldet.m and VOCap.m, step by step: all detections of all images in one list, best first."""
+    truth = {  # image: boxes and difficult
         p: [(b, d) for b, c, d in zip(sample.boxes_xyxy, sample.class_ids, sample.ignore) if c == class_id]
         for p, (_, sample) in enumerate(photos)
         if sample.labelled[class_id]
@@ -76,14 +76,14 @@ def test_the_threshold_is_the_best_for_all_classes_together():
     """Right are the 1st and 3rd of four, of 3 objects: F1 is 2/4, 2/5, 4/6, 4/7, best at the third score."""
     evaluation = evaluate_fully(FOUND, SAMPLES, LABELS)
     assert evaluation.score == pytest.approx(0.6)
-    assert evaluation.everything.best_threshold()[1] == pytest.approx(2 / 3)
+    assert evaluation.all_classes.best_threshold()[1] == pytest.approx(2 / 3)
     assert [len(photo.found) for photo in evaluation.photos] == [3, 1]
     assert [len(photo.found) for photo in evaluation.kept] == [2, 1]
     assert evaluation.errors.detections[Outcome.RIGHT].tolist() == [0, 1, 1]
 
 
 def test_a_threshold_can_be_given():
-    """At 0.7 the dog of the second photo is missed; the APs do not change."""
+    """At 0.7 the dog of the second image is missed; the APs do not change."""
     given_score, best = evaluate_fully(FOUND, SAMPLES, LABELS, 0.7), evaluate_fully(FOUND, SAMPLES, LABELS)
     assert given_score.errors.missed.tolist() == [1, 0, 1]
     assert given_score.confusion[CAT].tolist() == [0, 1, 1, 0]

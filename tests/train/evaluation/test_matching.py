@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.train.evaluation.evaluation_cases import BIRD, CAT, DOG, make_found, make_sample, random_photos
-from train.evaluation.matching import Outcome, match_photo, rank
+from train.evaluation.matching import Outcome, match_image, rank
 
 RIGHT, DUPLICATE, CONFUSION = Outcome.RIGHT, Outcome.DUPLICATE, Outcome.CONFUSION
 LOCALISATION, BACKGROUND, NOT_COUNTED = Outcome.LOCALISATION, Outcome.BACKGROUND, Outcome.NOT_COUNTED
@@ -39,7 +39,7 @@ PHOTOS = {
 @pytest.mark.parametrize(("boxes", "objects", "difficult", "outcomes", "object_ids"), PHOTOS.values(), ids=PHOTOS)
 def test_matching_in_one_photo(boxes, objects, difficult, outcomes, object_ids):
     found = make_found([(CAT, 0.9 - 0.1 * i, box) for i, box in enumerate(boxes)])
-    photo = match_photo(found, make_sample(objects, difficult))
+    photo = match_image(found, make_sample(objects, difficult))
     assert photo.outcomes.tolist() == outcomes
     assert photo.object_ids.tolist() == object_ids
 
@@ -48,7 +48,7 @@ def test_classes_the_photo_is_not_labelled_for_are_left_out():
     """The cat's box is no bird and no dog that anybody knows of: only the cat counts, and it has no other name."""
     found = make_found([(BIRD, 0.9, FAR), (CAT, 0.8, BOX), (DOG, 0.7, BOX)])
     sample = make_sample([(DOG, FAR), (CAT, BOX)], labelled=[CAT])
-    photo = match_photo(found, sample)
+    photo = match_image(found, sample)
     assert (photo.found.class_ids.tolist(), photo.outcomes.tolist()) == ([CAT], [RIGHT])
     assert photo.sample.class_ids.tolist() == [CAT]
 
@@ -56,15 +56,15 @@ def test_classes_the_photo_is_not_labelled_for_are_left_out():
 def test_missed_objects():
     objects = [(CAT, BOX), (CAT, FAR), (DOG, (60, 60, 70, 70)), (BIRD, (80, 80, 90, 90))]
     found = make_found([(CAT, 0.9, BOX), (CAT, 0.8, (60, 60, 70, 70))])  # the dog is seen, but as a cat
-    photo = match_photo(found, make_sample(objects, difficult=[3]))
+    photo = match_image(found, make_sample(objects, difficult=[3]))
     assert photo.missed().tolist() == [False, True, True, False]
 
 
 @given(seed=st.integers(0, 2**32 - 1), score=st.sampled_from([0.05, 0.3, 0.5, 0.95]))
 def test_cutting_after_matching_is_cutting_before(seed: int, score: float):
     for found, sample in random_photos(seed, objects=5, detections=10):
-        after = match_photo(found, sample).above(score)
-        before = match_photo(found[found.scores >= score], sample)
+        after = match_image(found, sample).above(score)
+        before = match_image(found[found.scores >= score], sample)
         assert after.outcomes.tolist() == before.outcomes.tolist()
         assert after.object_ids.tolist() == before.object_ids.tolist()
         assert after.missed().tolist() == before.missed().tolist()
@@ -72,13 +72,13 @@ def test_cutting_after_matching_is_cutting_before(seed: int, score: float):
 
 def test_ranking_over_photos():
     photos = [
-        match_photo(make_found([(CAT, 0.9, FAR), (CAT, 0.5, BOX), (DOG, 0.4, BOX)]), make_sample([(CAT, BOX)])),
-        match_photo(make_found([(CAT, 0.5, FAR), (CAT, 0.3, BOX)]), make_sample([(CAT, BOX), (DOG, FAR)], [0])),
+        match_image(make_found([(CAT, 0.9, FAR), (CAT, 0.5, BOX), (DOG, 0.4, BOX)]), make_sample([(CAT, BOX)])),
+        match_image(make_found([(CAT, 0.5, FAR), (CAT, 0.3, BOX)]), make_sample([(CAT, BOX), (DOG, FAR)], [0])),
     ]
     cats = rank(photos, CAT)
     np.testing.assert_allclose(cats.scores, [0.9, 0.5, 0.5], atol=1e-6)  # that at 0.3 is on a difficult one
-    assert (cats.hit.tolist(), cats.objects) == ([False, True, False], 1)
-    everything = rank(photos)
-    assert (everything.hit.tolist(), everything.objects) == ([False, True, False, False], 2)
+    assert (cats.true_positive.tolist(), cats.objects) == ([False, True, False], 1)
+    all_classes = rank(photos)
+    assert (all_classes.true_positive.tolist(), all_classes.objects) == ([False, True, False, False], 2)
     birds = rank(photos, BIRD)
     assert (len(birds.scores), birds.objects) == (0, 0)

@@ -37,8 +37,8 @@ def _evaluation(case: str) -> Evaluation:
 def _plots(e: Evaluation) -> dict[str, bytes]:
     return {
         "precision and recall": plot_precision_recall(e.curves, e.labels),
-        "F1": plot_f1(e.curves, e.labels, e.everything, e.score),
-        "calibration": plot_calibration(calibration(e.everything)),
+        "F1": plot_f1(e.curves, e.labels, e.all_classes, e.score),
+        "calibration": plot_calibration(calibration(e.all_classes)),
         "confusion": plot_confusion(e.confusion, e.labels),
         "errors": plot_error_split(e.errors, e.labels),
         "sizes": plot_sizes(e.coco),

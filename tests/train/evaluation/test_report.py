@@ -20,7 +20,7 @@ VOID = {"meta", "img"}
 
 
 class _Page(HTMLParser):
-    """Tables as lists of rows of texts, pictures as bytes; open tags, to see that all are closed."""
+    """Tables as lists of rows of texts, images as bytes; open tags, to see that all are closed."""
 
     def __init__(self, text: str) -> None:
         super().__init__()
@@ -49,7 +49,7 @@ class _Page(HTMLParser):
 @pytest.fixture(scope="module")
 def html(tmp_path_factory) -> str:
     """A cat that is found, a dog that is called a cat, and a bird that is missed."""
-    path = tmp_path_factory.mktemp("photos") / "<photo>.png"
+    path = tmp_path_factory.mktemp("photos") / "<image>.png"
     cv2.imwrite(str(path), np.full((160, 200, 3), 90, np.uint8))
     sample = replace(make_sample([(CAT, BOX), (DOG, FAR), (BIRD, OTHER)]), image_path=path)
     evaluation = evaluate_fully([make_found([(CAT, 0.9, BOX), (CAT, 0.8, FAR)])], [sample], LABELS, 0.5)
@@ -67,11 +67,11 @@ def test_the_page_needs_nothing_else(html: str, page: _Page):
     assert all(source.startswith("data:image/") for source in page.sources)
     assert not re.search(r"https?://|url\(|@import", re.sub(r'src="data:[^"]*"', "", html))
     assert "<h1>a&lt;b&gt;.onnx on voc test</h1>" in html
-    assert "(&lt;photo&gt;.png)" in html
+    assert "(&lt;image&gt;.png)" in html
 
 
 def test_every_picture_can_be_read(page: _Page):
-    """Five plots, one wrong detection, and of the photo's two missed objects the larger."""
+    """Five plots, one wrong detection, and of the image's two missed objects the larger."""
     assert len(page.sources) == 8
     for source in page.sources:
         data = base64.b64decode(source.partition("base64,")[2], validate=True)

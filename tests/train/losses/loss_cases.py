@@ -1,4 +1,4 @@
-"""Batches and network answers for the tests of the losses: small, in float64, without pictures."""
+"""Batches and network answers for the tests of the losses: small, in float64, without images."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from sqdet_cv.spec.detector_spec import ModelSpec
 from tests.helpers import make_spec, random_boxes
 from train.data.assign import assign
 from train.data.loader import Batch, collate, real_objects
-from train.data.transforms.geometry import View
+from train.data.transforms.geometry import LabeledImage
 from train.losses import LOSSES, Loss
 from train.models.squeezedet import RawOutput
 
@@ -35,11 +35,11 @@ def make_batch(
     spec: ModelSpec = SPEC,
     ignored: float = 0.2,
 ) -> Batch:
-    """A photo per entry of `counts`, with that many objects, a share `ignored` of them to be ignored."""
+    """An image per entry of `counts`, with that many objects, a share `ignored` of them to be ignored."""
     labelled = np.ones((len(counts), spec.num_classes), bool) if labelled is None else labelled
     rows = []
     for photo, count in enumerate(counts):
-        view = View(
+        view = LabeledImage(
             np.zeros((1, 1, 3), np.uint8),
             random_boxes(rng, count, spec.input_wh, smallest=8),
             rng.integers(0, spec.num_classes, count),

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from sqdet_cv.boxes.ops import decode_deltas
 from tests.helpers import make_spec, random_boxes, slow_iou
-from train.losses.boxes import decode, elementwise_iou, to_xywh
+from train.losses.boxes import decode, paired_box_iou, to_xywh
 
 seeds = st.integers(0, 2**32 - 1)
 
@@ -27,16 +27,16 @@ def test_decode_is_the_runtimes(delta_order: str, seed: int):
 def test_iou_is_that_of_each_pair(seed: int, count: int):
     rng = np.random.default_rng(seed)
     a, b = (random_boxes(rng, count, (50, 40), outside=10) for _ in range(2))
-    iou = elementwise_iou(torch.from_numpy(a), torch.from_numpy(b)).numpy()
+    iou = paired_box_iou(torch.from_numpy(a), torch.from_numpy(b)).numpy()
     np.testing.assert_allclose(iou, [slow_iou(p, q) for p, q in zip(a, b, strict=True)], atol=1e-6)
 
 
 def test_iou_broadcasts_and_adds_epsilon_to_the_union():
     a, b = torch.tensor([[0.0, 0, 2, 2], [0, 0, 2, 1]]), torch.tensor([[0.0, 0, 2, 1]])
-    assert elementwise_iou(a, b[:, None]).tolist() == [[0.5, 1.0]]
-    assert elementwise_iou(a, b[:, None], epsilon=2.0).tolist() == [[pytest.approx(2 / 6), 2 / 4]]
+    assert paired_box_iou(a, b[:, None]).tolist() == [[0.5, 1.0]]
+    assert paired_box_iou(a, b[:, None], epsilon=2.0).tolist() == [[pytest.approx(2 / 6), 2 / 4]]
 
 
 def test_boxes_of_no_area_have_no_overlap_and_a_finite_iou():
     box = torch.tensor([[3.0, 3.0, 3.0, 3.0]])
-    assert elementwise_iou(box, box).tolist() == [0.0]
+    assert paired_box_iou(box, box).tolist() == [0.0]

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from sqdet_cv.spec.detector_spec import ModelSpec
 from tests.train.losses.loss_cases import SPEC, SPEC_2017, gradients, make_batch, make_loss, make_raw, sigmoid, softmax
 from train.data.loader import Batch
-from train.losses import PARTS, GsocConfig
+from train.losses import PARTS, SqueezeDet2017LossConfig
 from train.models.squeezedet import RawOutput
 
 
@@ -31,8 +31,8 @@ def _layer_anchors(spec: ModelSpec) -> list[tuple[float, float, float, float]]:
     ]
 
 
-def _slow_loss(raw: RawOutput, batch: Batch, config: GsocConfig, spec: ModelSpec) -> dict[str, float]:
-    """Forward_cpu in loops: photo by photo, object by object, anchor by anchor."""
+def _slow_loss(raw: RawOutput, batch: Batch, config: SqueezeDet2017LossConfig, spec: ModelSpec) -> dict[str, float]:
+    """Forward_cpu in loops: image by image, object by object, anchor by anchor."""
     deltas, logits, confidence = (value.detach().numpy() for value in vars(raw).values())
     photos, count = confidence.shape
     anchors = _layer_anchors(spec)
@@ -115,10 +115,10 @@ CONFIGS = {
 def test_parts_are_the_layers_loops(spec: ModelSpec, changes: dict, seed: int, counts: list[int], size: float):
     rng = np.random.default_rng(seed)
     labelled = rng.random((len(counts), spec.num_classes)) < 0.7
-    labelled[0] |= rng.random() < 0.5  # often a photo that is labelled wholly
+    labelled[0] |= rng.random() < 0.5  # often an image that is labelled wholly
     batch, raw = make_batch(rng, counts, labelled, spec), make_raw(rng, len(counts), size, spec)
     parts = make_loss("gsoc", spec, **changes)(raw, batch)
-    expected = _slow_loss(raw, batch, GsocConfig(**changes), spec)
+    expected = _slow_loss(raw, batch, SqueezeDet2017LossConfig(**changes), spec)
     for name in PARTS:
         assert parts[name].item() == pytest.approx(expected[name], rel=1e-6, abs=1e-6), name
 

@@ -69,7 +69,7 @@ def test_anchors_near_an_ignored_object_are_no_negatives(name: str):
     assert (grad[~near] > 0).all()
 
 
-# -- photos that are labelled for some classes ----------------------------------------------------------------
+# -- images that are labelled for some classes ----------------------------------------------------------------
 
 
 @each_loss

@@ -12,12 +12,12 @@ from sqdet_cv.spec.detector_spec import ModelSpec
 from tests.helpers import slow_iou
 from tests.train.losses.loss_cases import SPEC, SPEC_2017, make_batch, make_loss, make_raw, sigmoid, softmax
 from train.data.loader import Batch
-from train.losses import PARTS, PaperConfig
+from train.losses import PARTS, SqueezeDetLossConfig
 from train.models.squeezedet import RawOutput
 
 
-def _slow_loss(raw: RawOutput, batch: Batch, config: PaperConfig, spec: ModelSpec) -> dict[str, float]:
-    """_add_interpretation_graph and _add_loss_graph in loops over photos and anchors."""
+def _slow_loss(raw: RawOutput, batch: Batch, config: SqueezeDetLossConfig, spec: ModelSpec) -> dict[str, float]:
+    """_add_interpretation_graph and _add_loss_graph in loops over images and anchors."""
     deltas, logits, confidence = (value.detach().numpy() for value in vars(raw).values())
     photos, count = confidence.shape
     width, height = spec.input_wh
@@ -85,10 +85,10 @@ CONFIGS = {
 def test_parts_are_the_codes_sums(spec: ModelSpec, changes: dict, seed: int, counts: list[int], size: float):
     rng = np.random.default_rng(seed)
     labelled = rng.random((len(counts), spec.num_classes)) < 0.7
-    labelled[0] |= rng.random() < 0.5  # often a photo that is labelled wholly
+    labelled[0] |= rng.random() < 0.5  # often an image that is labelled wholly
     batch, raw = make_batch(rng, counts, labelled, spec), make_raw(rng, len(counts), size, spec)
     parts = make_loss("paper", spec, **changes)(raw, batch)
-    expected = _slow_loss(raw, batch, PaperConfig(**changes), spec)
+    expected = _slow_loss(raw, batch, SqueezeDetLossConfig(**changes), spec)
     for name in PARTS:
         assert parts[name].item() == pytest.approx(expected[name], rel=1e-6, abs=1e-6), name
 

@@ -13,7 +13,7 @@ from sqdet_cv.spec.detector_spec import ModelSpec
 from tests.helpers import slow_iou
 from tests.train.losses.loss_cases import SPEC, SPEC_2017, gradients, make_batch, make_loss, make_raw, sigmoid, softmax
 from train.data.loader import Batch
-from train.losses import PARTS, OursConfig
+from train.losses import PARTS, SqdetLossConfig
 from train.models.squeezedet import RawOutput
 
 SETTINGS = {
@@ -27,7 +27,7 @@ SETTINGS = {
 }
 
 
-def _slow_loss(raw: RawOutput, batch: Batch, config: OursConfig, spec: ModelSpec) -> dict[str, float]:
+def _slow_loss(raw: RawOutput, batch: Batch, config: SqdetLossConfig, spec: ModelSpec) -> dict[str, float]:
     """The four parts anchor by anchor, from their definitions."""
     deltas, logits, confidence = (value.detach().numpy() for value in vars(raw).values())
     sums = dict.fromkeys(PARTS, 0.0)
@@ -63,10 +63,10 @@ def _slow_loss(raw: RawOutput, batch: Batch, config: OursConfig, spec: ModelSpec
 def test_parts_are_the_loop_over_anchors(spec: ModelSpec, seed: int, counts: list[int], size: float):
     rng = np.random.default_rng(seed)
     labelled = rng.random((len(counts), spec.num_classes)) < 0.7
-    labelled[0] |= rng.random() < 0.5  # often a photo that is labelled wholly
+    labelled[0] |= rng.random() < 0.5  # often an image that is labelled wholly
     batch, raw = make_batch(rng, counts, labelled, spec), make_raw(rng, len(counts), size, spec)
     parts = make_loss("ours", spec, **SETTINGS)(raw, batch)
-    expected = _slow_loss(raw, batch, OursConfig(**SETTINGS), spec)
+    expected = _slow_loss(raw, batch, SqdetLossConfig(**SETTINGS), spec)
     for name in PARTS:
         assert parts[name].item() == pytest.approx(expected[name], rel=1e-6, abs=1e-6), name
 
@@ -111,7 +111,7 @@ def test_ignored_anchors_get_no_gradient():
         assert grad[0, ~ignored].any(), name
 
 
-# -- photos that are labelled for some classes ----------------------------------------------------------------
+# -- images that are labelled for some classes ----------------------------------------------------------------
 
 
 @pytest.mark.parametrize(("sure_of", "punished"), [(0, False), (3, True)], ids=["unlisted class", "listed class"])

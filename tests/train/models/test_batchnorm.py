@@ -6,7 +6,7 @@ import torch
 from torch import nn
 
 from train.models import NetConfig, SqueezeDet
-from train.models.batchnorm import settle_norms
+from train.models.batchnorm import recalibrate_batchnorm
 
 CONFIG = NetConfig(head_fires=((4, 6, 6),), head_norm=True, convdet_kernel=1, convdet_padding=0, dropout=0.0)
 
@@ -29,7 +29,7 @@ def make_batches(count: int = 3) -> list[torch.Tensor]:
 def test_the_net_computes_what_it_did():
     net, batches = make_net(), make_batches()
     before = copy.deepcopy(net)
-    assert settle_norms(net, batches) == 3
+    assert recalibrate_batchnorm(net, batches) == 3
     with torch.no_grad():
         torch.testing.assert_close(net(batches[0]), before(batches[0]), rtol=1e-4, atol=1e-4)
 
@@ -37,7 +37,7 @@ def test_the_net_computes_what_it_did():
 def test_in_training_it_computes_nearly_the_same_as_in_evaluation():
     net, images = make_net(), make_batches(1)
     unsettled = copy.deepcopy(net).train()
-    settle_norms(net, images)
+    recalibrate_batchnorm(net, images)
     with torch.no_grad():
         expected = net(images[0])
         settled_error = (net.train()(images[0]) - expected).abs().max()
@@ -48,8 +48,8 @@ def test_in_training_it_computes_nearly_the_same_as_in_evaluation():
 def test_the_moments_are_those_of_all_batches_together():
     net, batches = make_net(), make_batches()
     whole = copy.deepcopy(net)
-    settle_norms(net, batches)
-    settle_norms(whole, [torch.cat(batches)])
+    recalibrate_batchnorm(net, batches)
+    recalibrate_batchnorm(whole, [torch.cat(batches)])
     for name, value in whole.state_dict().items():
         torch.testing.assert_close(net.state_dict()[name], value, rtol=1e-4, atol=1e-5)
 
@@ -59,4 +59,4 @@ def test_a_net_without_norms_takes_no_batch():
         raise AssertionError("a batch was taken")
         yield
 
-    assert settle_norms(nn.Conv2d(3, 4, 1), never()) == 0
+    assert recalibrate_batchnorm(nn.Conv2d(3, 4, 1), never()) == 0

@@ -5,8 +5,8 @@ import torch
 from torch import nn
 
 from train.compress.prune import add_masks, prune
-from train.compress.weight_sharing import share
-from train.models.fuse import convolutions, fold, folded_weights, with_norms
+from train.compress.weight_sharing import share_weights
+from train.models.fuse import convolutions, fuse_batchnorm, fused_weights, unfuse_batchnorm
 
 from ..compress.tiny import make_net, pictures
 
@@ -23,7 +23,7 @@ NETS = {
 def test_the_folded_net_says_the_same(changes: dict):
     net = make_net(**changes)
     before = {name: value.clone() for name, value in net.state_dict().items()}
-    folded = fold(net)
+    folded = fuse_batchnorm(net)
     assert not any(isinstance(module, nn.BatchNorm2d) for module in folded.modules())
     assert list(convolutions(folded)) == list(convolutions(net))
     with torch.no_grad():
@@ -34,18 +34,18 @@ def test_the_folded_net_says_the_same(changes: dict):
 @pytest.mark.parametrize("changes", NETS.values(), ids=NETS)
 def test_folded_weights_are_those_of_the_folded_net(changes: dict):
     net = make_net(**changes)
-    folded = convolutions(fold(net))
-    for name, weight in folded_weights(net).items():
+    folded = convolutions(fuse_batchnorm(net))
+    for name, weight in fused_weights(net).items():
         assert torch.equal(weight, folded[name].weight), name
 
 
 @pytest.mark.parametrize("changes", NETS.values(), ids=NETS)
 def test_with_norms_again_the_net_says_the_same_and_can_be_trained(changes: dict):
-    net = fold(make_net(**changes))
+    net = fuse_batchnorm(make_net(**changes))
     with torch.no_grad():
         net.features.fire5.squeeze[0].weight[3] = 0.0
     batches = [pictures(4), pictures(4) * 2]
-    normed = with_norms(net, batches)
+    normed = unfuse_batchnorm(net, batches)
     norms = [name for name, module in normed.named_modules() if isinstance(module, nn.BatchNorm2d)]
     in_fires = [name for name in convolutions(net) if "fire" in name]
     assert norms == [f"{name.removesuffix('.0')}.1" for name in in_fires]
@@ -57,13 +57,13 @@ def test_with_norms_again_the_net_says_the_same_and_can_be_trained(changes: dict
 
 
 def test_masks_and_shared_weights_become_plain():
-    net = fold(make_net())
+    net = fuse_batchnorm(make_net())
     add_masks(net)
     prune(net, 0.5)
-    masked = fold(net)
-    share(masked, {"convdet.weight": 4, "convdet.bias": 3})
-    plain = fold(masked)
-    assert plain.state_dict().keys() == fold(make_net()).state_dict().keys()
+    masked = fuse_batchnorm(net)
+    share_weights(masked, {"convdet.weight": 4, "convdet.bias": 3})
+    plain = fuse_batchnorm(masked)
+    assert plain.state_dict().keys() == fuse_batchnorm(make_net()).state_dict().keys()
     for name, conv in convolutions(plain).items():
         source = convolutions(masked)[name]
         assert torch.equal(conv.weight, source.weight), name

@@ -14,8 +14,8 @@ from train.common.options import from_yaml
 from train.data.formats.voc import load_voc
 from train.data.loader import Batch, DetectionData, epoch_order, make_loader
 from train.data.transforms.augment import AugmentConfig
-from train.data.transforms.geometry import View
-from train.losses import OursConfig
+from train.data.transforms.geometry import LabeledImage
+from train.losses import SqdetLossConfig
 from train.teachers.online import ViewTeacher
 from train.teachers.soft_labels import class_shares
 from train.trainers.detection import FitConfig
@@ -47,13 +47,13 @@ def test_shares_of_several_objects_at_once_are_those_of_each_alone():
     assert 5 < shares.any(axis=1).sum() < 20, "both cases were there"
 
 
-def make_view(boxes: list, said: list) -> View:
+def make_view(boxes: list, said: list) -> LabeledImage:
     """64 x 96, black but for a red left half; `said` are the labels' class probabilities."""
     image_bgr = np.zeros((96, 64, 3), np.uint8)
     image_bgr[:, :32, 2] = 255
     count = len(boxes)
     rows = [np.zeros(count, int), np.zeros(count, bool), np.ones(count, np.float32)]
-    return View(image_bgr, np.float32(boxes).reshape(-1, 4), *rows, np.float32(said).reshape(-1, 2))
+    return LabeledImage(image_bgr, np.float32(boxes).reshape(-1, 4), *rows, np.float32(said).reshape(-1, 2))
 
 
 @needs_importer
@@ -141,7 +141,7 @@ def test_a_model_of_other_classes_is_refused_before_the_run(fit_devkit: Path, tm
     assert not (tmp_path / "run").exists()
 
 
-@pytest.mark.parametrize("changes", [{"loss": "gsoc"}, {"ours": OursConfig(teacher=0.0)}])
+@pytest.mark.parametrize("changes", [{"loss": "gsoc"}, {"ours": SqdetLossConfig(teacher=0.0)}])
 def test_where_it_would_have_no_effect_it_is_refused(changes: dict):
     with pytest.raises(TrainError, match="--view-teacher: has an effect only with --loss ours"):
         FitConfig(view_teacher="a.cfg", **changes)

@@ -9,7 +9,7 @@ from sqdet_cv import Detections
 from sqdet_cv.spec.detector_spec import VOC_LABELS
 from tests.helpers import Thing, write_list, write_photo
 from train.__main__ import main
-from train.data.formats.voc import VocSample, load_voc, read_annotation
+from train.data.formats.voc import Sample, load_voc, read_annotation
 from train.teachers.pseudo_labels import LabelConfig, complete, probabilities, write_annotation
 
 LABELS = ("bird", "cat", "dog")
@@ -17,11 +17,11 @@ BIRD, CAT, DOG = 0, 1, 2
 KNOWN = (10.0, 10.0, 50.0, 50.0)
 
 
-def make_sample() -> VocSample:
-    """A photo that is labelled for dogs alone, and in which one cat is known."""
+def make_sample() -> Sample:
+    """An image that is labelled for dogs alone, and in which one cat is known."""
     box = np.array([KNOWN], np.float32)
     flags = [np.array([CAT]), np.array([False]), np.array([0.5], np.float32)]
-    return VocSample(Path("photo.jpg"), box, *flags, np.array([False, False, True]))
+    return Sample(Path("photo.jpg"), box, *flags, np.array([False, False, True]))
 
 
 # what the teacher says: class, box, score; what is added: (score, difficult) or nothing
@@ -110,7 +110,7 @@ def devkit(tmp_path: Path) -> Path:
 
 
 def test_the_command_completes_a_data_set(devkit: Path, monkeypatch, capsys):
-    """A teacher that sees a sheep leaning out of every photo: it is added where sheep are not labelled."""
+    """A teacher that sees a sheep leaning out of every image: it is added where sheep are not labelled."""
     seen = []
 
     def open_teacher(path: str, labels: tuple, score_threshold: float, mirror: bool):
@@ -122,7 +122,7 @@ def test_the_command_completes_a_data_set(devkit: Path, monkeypatch, capsys):
     words = ["label", "--data", str(devkit), "--lists", "train", "--teacher", "x/t.cfg", "--out", str(devkit / "out")]
     assert main([*words, "--doubt", "0.2"]) == 0
     assert seen == [("x/t.cfg", 0.02, False)]
-    assert "1 boxes of the teacher in 1 of 2 photos" in capsys.readouterr().out
+    assert "1 boxes of the teacher in 1 of 2 images" in capsys.readouterr().out
     a, b = load_voc(devkit, ["train"], VOC_LABELS, devkit / "out")
     assert [VOC_LABELS[i] for i in a.class_ids] == ["dog", "sheep"]
     assert [VOC_LABELS[i] for i in b.class_ids] == ["cat"]
@@ -150,4 +150,4 @@ def test_photos_of_one_name_are_refused_before_the_work(tmp_path: Path, capsys):
             (tmp_path / "voc" / path).rename(tmp_path / "data" / folder / Path(path).name)
     words = ["--data", str(tmp_path / "data"), "--lists", "all", "--teacher", "none.pt", "--out", str(tmp_path / "out")]
     assert main(["label", *words]) == 2
-    assert "2 photos are called a; a.xml there could mean any of them" in capsys.readouterr().err
+    assert "2 images are called a; a.xml there could mean any of them" in capsys.readouterr().err

@@ -1,4 +1,4 @@
-"""Runs of `classify` on pictures of one colour each: fixtures, and what tells two runs apart."""
+"""Runs of `classify` on images of one colour each: fixtures, and what tells two runs apart."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from train.checkpoints.native import CLASSIFIER_FORMAT, load_checkpoint
 
 ROOT = Path(__file__).parents[3]
 LABELS = tuple(CLASSES_BGR)
-BATCH = 5  # three steps an epoch for the twelve training pictures
+BATCH = 5  # three steps an epoch for the twelve training images
 OPTIONS = {"size": 32, "epochs": 2, "batch": BATCH, "warmup": 2, "save-steps": 1, "workers": 0}
 
 

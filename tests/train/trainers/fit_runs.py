@@ -1,4 +1,4 @@
-"""Runs of `fit` on ten drawn photos: fixtures, and what tells two runs apart."""
+"""Runs of `fit` on ten drawn images: fixtures, and what tells two runs apart."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import torch
 from tests.helpers import write_devkit
 from train.__main__ import main
 from train.checkpoints.native import load_checkpoint
-from train.trainers.detection import Fit
+from train.trainers.detection import DetectionTrainer
 
 ROOT = Path(__file__).parents[3]
 PHOTOS, BATCH = 10, 4  # three steps an epoch
@@ -63,7 +63,7 @@ def fit_reference(fit_devkit: Path, tmp_path_factory):
 def interrupted(step):
     """A training step in which Ctrl-C is pressed."""
 
-    def interrupted_step(self: Fit, *args: object) -> dict:
+    def interrupted_step(self: DetectionTrainer, *args: object) -> dict:
         os.kill(os.getpid(), signal.SIGINT)
         return step(self, *args)
 

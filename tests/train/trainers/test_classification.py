@@ -20,7 +20,7 @@ from train.data.loader import read_image
 from train.engine.schedules import SOLVERS
 from train.models.squeezedet import NETS, SqueezeDet
 from train.models.squeezenet import SqueezeNet, draw_weights
-from train.trainers.classification import Classify, ClassifyConfig
+from train.trainers.classification import ClassificationTrainer, ClassifyConfig
 
 from .classify_runs import BATCH, LABELS, classify_words, load, run_command
 
@@ -40,12 +40,12 @@ def test_colours_are_learnt_from_scratch(colour_data: Path, tmp_path: Path, caps
     assert {row["val_top5"] for row in rows} == {"1.0"}, "there are three classes"
 
     # Judged again, the best epoch is what results.csv says of it. It is the first that is right about the list val, on
-    # some machines before all training pictures are known; the last one knows them all.
+    # some machines before all training images are known; the last one knows them all.
     for file, chosen, pictures in (("best.pt", "val", 6), ("last.pt", "train", 12)):
         capsys.readouterr()
         words = ["classify", "--eval", str(tmp_path / "run" / file), "--data", str(colour_data), "--val", chosen]
         assert run_command(words) == 0
-        said = rf"top-1 100\.0 %, top-5 100\.0 % of {pictures} pictures\n"
+        said = rf"top-1 100\.0 %, top-5 100\.0 % of {pictures} images\n"
         assert re.fullmatch(said, capsys.readouterr().out), file
 
 
@@ -107,10 +107,10 @@ def test_weights_from_scratch_keep_the_size_of_the_signal():
 # -- schedules ------------------------------------------------------------------------------------------------
 
 
-def make_run(colour_data: Path, **changes: object) -> Classify:
+def make_run(colour_data: Path, **changes: object) -> ClassificationTrainer:
     config = ClassifyConfig(data=str(colour_data), size=32, batch=BATCH, epochs=2, **changes)
     spec = ClassifierSpec(LABELS, (32, 32))
-    return Classify(config, SqueezeNet("1.1", 3), spec, config.folders())
+    return ClassificationTrainer(config, SqueezeNet("1.1", 3), spec, config.folders())
 
 
 def test_a_solver_file_is_followed_step_by_step(colour_data: Path):
@@ -184,7 +184,7 @@ def test_a_damaged_picture_is_named(tmp_path: Path, capsys, workers: int):
     data = write_colour_folder(tmp_path / "data", {"train": 1, "val": 1})
     (data / "train" / "red" / "bad.jpg").write_bytes(b"not a picture")
     assert run_command(classify_words(data, tmp_path / "run", workers=workers)) == 2
-    assert_one_line(capsys.readouterr().err, f"error: {data}/train/red/bad.jpg: missing or not a picture")
+    assert_one_line(capsys.readouterr().err, f"error: {data}/train/red/bad.jpg: missing or not an image")
 
 
 def test_one_class_is_not_enough(tmp_path: Path, capsys):

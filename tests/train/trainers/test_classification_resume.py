@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.colour_folder import write_colour_folder
-from train.trainers.classification import Classify
+from train.trainers.classification import ClassificationTrainer
 
 from .classify_runs import ROOT, assert_same_run, classify_words, load, run_command
 
@@ -26,7 +26,7 @@ SIGNALS = {
 def test_a_process_stopped_in_mid_epoch_resumes_bit_for_bit(
     colour_data: Path, classify_reference: Path, tmp_path: Path, sent: int, code: int, said: str
 ):
-    """The signal goes to all processes of the run, as a terminal's does; a worker loads the pictures."""
+    """The signal goes to all processes of the run, as a terminal's does; a worker loads the images."""
     out = tmp_path / "run"
     process = subprocess.Popen(
         [sys.executable, "-m", "train", *classify_words(colour_data, out, workers=1)],
@@ -62,16 +62,16 @@ def test_a_run_stopped_after_any_step_resumes_bit_for_bit(
     colour_data: Path, classify_reference: Path, tmp_path: Path, monkeypatch, steps: int
 ):
     done = []
-    step = Classify._train_step
+    step = ClassificationTrainer._train_step
 
-    def stop_after_step(self: Classify, *args: object) -> float:
+    def stop_after_step(self: ClassificationTrainer, *args: object) -> float:
         done.append(1)
         if len(done) == steps:
             os.kill(os.getpid(), signal.SIGINT)
         return step(self, *args)
 
     before = signal.getsignal(signal.SIGINT)
-    monkeypatch.setattr(Classify, "_train_step", stop_after_step)
+    monkeypatch.setattr(ClassificationTrainer, "_train_step", stop_after_step)
     assert run_command(classify_words(colour_data, tmp_path / "run", save_steps=100)) == 130
     assert len(done) == steps
     assert signal.getsignal(signal.SIGINT) is before
@@ -85,4 +85,4 @@ def test_resuming_with_other_pictures_is_refused(classify_reference: Path, tmp_p
     assert run_command(classify_words(data, out, epochs=1)) == 0
     (data / "train" / "red" / "more.png").write_bytes((data / "train" / "red" / "0.png").read_bytes())
     assert run_command(["classify", "--resume", str(out)]) == 2
-    assert "train: 4 pictures; the run began with 3" in capsys.readouterr().err
+    assert "train: 4 images; the run began with 3" in capsys.readouterr().err

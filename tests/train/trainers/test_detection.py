@@ -14,7 +14,7 @@ from train.common.errors import TrainError
 from train.common.options import from_yaml
 from train.data.transforms.augment import AugmentConfig
 from train.losses import LOSSES
-from train.trainers.detection import Fit, FitConfig, parse_sizes
+from train.trainers.detection import DetectionTrainer, FitConfig, parse_sizes
 
 from .fit_runs import BATCH, fit_words, run_command
 
@@ -26,7 +26,7 @@ LEARNING_RATES = {"ours": 0.02, "gsoc": 0.005, "paper": 0.005}
 
 @pytest.mark.parametrize("loss", LOSSES)
 def test_the_loss_falls(fit_devkit: Path, tmp_path: Path, loss: str):
-    """On ten drawn photos, without pretrained weights. The confidence may not: its target rises with the boxes."""
+    """On ten drawn images, without pretrained weights. The confidence may not: its target rises with the boxes."""
     settings = {"sizes": "64:10", "frozen": "", "lr": LEARNING_RATES[loss], "loss": loss, "augment.window": 0}
     assert run_command(fit_words(fit_devkit, tmp_path / "run", **settings)) == 0
     with (tmp_path / "run" / "results.csv").open() as file:
@@ -52,7 +52,7 @@ def test_what_a_run_leaves_behind(fit_devkit: Path, fit_reference, capsys):
         assert [(row["epoch"], row["size"]) for row in csv.DictReader(file)] == [("1", "96"), ("2", "64")]
 
     net, spec = net_from_checkpoint(out / "best.pt")
-    assert (spec.labels, spec.input_wh, spec.num_shapes) == (VOC_LABELS, (64, 64), 3)
+    assert (spec.labels, spec.input_wh, spec.anchors_per_cell) == (VOC_LABELS, (64, 64), 3)
     assert net.grid_hw((64, 64)) == spec.grid_hw == (3, 3)
 
     capsys.readouterr()
@@ -65,7 +65,7 @@ def test_the_last_plain_epochs_draw_no_mosaics(fit_devkit: Path, tmp_path: Path)
 
     def views(name: str, **changes: object) -> list[list[torch.Tensor]]:
         settings = {"data": str(fit_devkit), "sizes": "64:3", "shapes": 3, "batch": BATCH, "workers": 0, "watch": 0}
-        fit, epochs = Fit.start(FitConfig(out=str(tmp_path / name), **settings, **changes)), []
+        fit, epochs = DetectionTrainer.start(FitConfig(out=str(tmp_path / name), **settings, **changes)), []
         for fit.epoch in range(3):
             epochs.append([batch.images for batch in fit._batches()])
         return epochs
@@ -150,7 +150,7 @@ def test_a_damaged_photo_is_named(tmp_path: Path, capsys, workers: int):
     (devkit / "JPEGImages" / "bad.jpg").write_bytes(b"not a picture")
     write_list(devkit, "extra", ["bad"])
     assert run_command(fit_words(devkit, tmp_path / "run", lists="train,extra", workers=workers)) == 2
-    _assert_one_line(capsys.readouterr().err, f"error: {devkit}/JPEGImages/bad.jpg: missing or not a picture")
+    _assert_one_line(capsys.readouterr().err, f"error: {devkit}/JPEGImages/bad.jpg: missing or not an image")
 
 
 # -- parts ----------------------------------------------------------------------------------------------------

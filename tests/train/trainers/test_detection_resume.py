@@ -17,7 +17,7 @@ from train.checkpoints.native import load_checkpoint
 from train.engine import run_folder
 from train.losses import LOSSES
 from train.trainers import detection as fit
-from train.trainers.detection import Fit
+from train.trainers.detection import DetectionTrainer
 
 from .fit_runs import ROOT, assert_same_run, fit_words, interrupted, run_command
 
@@ -31,7 +31,7 @@ SIGNALS = {
 def test_a_process_stopped_in_mid_epoch_resumes_bit_for_bit(
     fit_devkit: Path, fit_reference, tmp_path: Path, sent: int, code: int, said: str
 ):
-    """The signal goes to all processes of the run, as a terminal's does; a worker loads the photos."""
+    """The signal goes to all processes of the run, as a terminal's does; a worker loads the images."""
     out = tmp_path / "run"
     process = subprocess.Popen(
         [sys.executable, "-m", "train", *fit_words(fit_devkit, out, net="squeezedet", workers=1)],
@@ -72,16 +72,16 @@ def test_a_run_stopped_after_any_step_resumes_bit_for_bit(
     fit_devkit: Path, fit_reference, tmp_path: Path, monkeypatch, net: str, steps: int
 ):
     done = []
-    step = Fit._train_step
+    step = DetectionTrainer._train_step
 
-    def stop_after_step(self: Fit, *args: object) -> dict:
+    def stop_after_step(self: DetectionTrainer, *args: object) -> dict:
         done.append(1)
         if len(done) == steps:
             os.kill(os.getpid(), signal.SIGINT)
         return step(self, *args)
 
     before = signal.getsignal(signal.SIGINT)
-    monkeypatch.setattr(Fit, "_train_step", stop_after_step)
+    monkeypatch.setattr(DetectionTrainer, "_train_step", stop_after_step)
     assert run_command(fit_words(fit_devkit, tmp_path / "run", net=net, save_steps=100)) == 130
     assert len(done) == steps
     assert signal.getsignal(signal.SIGINT) is before
@@ -94,7 +94,7 @@ def test_a_run_of_before_there_were_several_losses_resumes(
     fit_devkit: Path, fit_reference, tmp_path: Path, monkeypatch
 ):
     """Its checkpoint has the options of `ours` under `loss`, and none of the other losses."""
-    monkeypatch.setattr(Fit, "_train_step", interrupted(Fit._train_step))
+    monkeypatch.setattr(DetectionTrainer, "_train_step", interrupted(DetectionTrainer._train_step))
     assert run_command(fit_words(fit_devkit, tmp_path / "run", net="sqdet")) == 130
     monkeypatch.undo()
     saved = load_checkpoint(tmp_path / "run" / "last.pt")
@@ -139,7 +139,7 @@ def test_a_finished_run_resumes_to_itself(fit_reference, capsys):
 
 
 def test_a_moved_run_resumes_where_it_is(fit_devkit: Path, tmp_path: Path, monkeypatch):
-    monkeypatch.setattr(Fit, "_train_step", interrupted(Fit._train_step))
+    monkeypatch.setattr(DetectionTrainer, "_train_step", interrupted(DetectionTrainer._train_step))
     assert run_command(fit_words(fit_devkit, tmp_path / "old", sizes="64:1")) == 130
     monkeypatch.undo()
     (tmp_path / "old").rename(tmp_path / "new")

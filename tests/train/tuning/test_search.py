@@ -13,11 +13,11 @@ from tests.helpers import write_devkit
 from train.__main__ import main
 from train.common.errors import TrainError
 from train.common.options import from_yaml
-from train.losses import LOSSES, PaperLoss
-from train.trainers.detection import Fit, FitConfig
+from train.losses import LOSSES, SqueezeDetLoss
+from train.trainers.detection import DetectionTrainer, FitConfig
 from train.tuning.search import Trial, find_option, numeric_options, plot_trials, with_value
 
-STEPS = 2  # a trial: six photos in batches of four
+STEPS = 2  # a trial: six images in batches of four
 
 
 @pytest.fixture(scope="module")
@@ -49,12 +49,12 @@ def peak(monkeypatch):
     """Lets a run end with the mAP that `set_peak`'s function gives to its config: the search is real, as is the run."""
 
     def set_peak(height) -> None:
-        def evaluated(self: Fit) -> None:
+        def evaluated(self: DetectionTrainer) -> None:
             evaluated.config = self.config
             run(self)
 
-        run = Fit.run
-        monkeypatch.setattr(Fit, "run", evaluated)
+        run = DetectionTrainer.run
+        monkeypatch.setattr(DetectionTrainer, "run", evaluated)
         monkeypatch.setattr("train.trainers.detection.mean_ap", lambda _: height(evaluated.config))
 
     return set_peak
@@ -108,15 +108,15 @@ def test_val_map_is_that_of_the_best_epoch_and_more_trials_go_on(devkit: Path, t
 def test_a_search_stopped_in_a_trial_goes_on_to_the_same_result(devkit: Path, tmp_path: Path, monkeypatch, capsys):
     """Ctrl-C in each trial in turn, after one of its two steps; nothing here is replaced but the key press."""
     done = []
-    forward = PaperLoss.forward
+    forward = SqueezeDetLoss.forward
 
-    def counted(loss: PaperLoss, *args: object) -> dict:
+    def counted(loss: SqueezeDetLoss, *args: object) -> dict:
         done.extend([1] * loss.all_processes)  # in training, not in validation
         if loss.all_processes and len(done) in stops:
             os.kill(os.getpid(), signal.SIGINT)
         return forward(loss, *args)
 
-    monkeypatch.setattr(PaperLoss, "forward", counted)
+    monkeypatch.setattr(SqueezeDetLoss, "forward", counted)
     stops: set[int] = set()
     assert _run(_words("lambda_conf_neg", 10, 1000, devkit, tmp_path / "whole", loss="paper")) == 0
     assert len(done) == 3 * STEPS
@@ -162,12 +162,12 @@ def test_nothing_learned_is_said(devkit: Path, tmp_path: Path, capsys, peak):
 
 
 def test_an_error_that_is_no_divergence_ends_the_search(devkit: Path, tmp_path: Path, capsys, monkeypatch):
-    def broken(self: Fit) -> None:
-        raise TrainError("a.jpg: missing or not a picture")
+    def broken(self: DetectionTrainer) -> None:
+        raise TrainError("a.jpg: missing or not an image")
 
-    monkeypatch.setattr(Fit, "run", broken)
+    monkeypatch.setattr(DetectionTrainer, "run", broken)
     assert _run(_words("lr", 0.001, 0.1, devkit, tmp_path / "search")) == 2
-    assert capsys.readouterr().err.splitlines()[-1] == "error: a.jpg: missing or not a picture"
+    assert capsys.readouterr().err.splitlines()[-1] == "error: a.jpg: missing or not an image"
     assert not (tmp_path / "search" / "tune.csv").exists()
 
 
@@ -255,7 +255,7 @@ def test_a_value_changes_nothing_else():
     assert with_value(changed, ("paper", "box"), 5.0) == config
 
 
-# -- the picture ----------------------------------------------------------------------------------------------
+# -- the image ----------------------------------------------------------------------------------------------
 
 
 def test_the_picture_shows_every_kind_of_search(tmp_path: Path):

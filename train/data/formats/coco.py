@@ -1,9 +1,9 @@
-"""Photos with boxes in COCO's JSON.
+"""Images with boxes in COCO's JSON.
 
     ROOT/annotations/instances_LIST.json   or LIST.json, there or in ROOT itself
     ROOT/LIST/PICTURE                      or in ROOT/images/LIST, ROOT/images or ROOT
 
-`iscrowd` boxes are neither right nor wrong to find. A photo counts as labelled for all classes among the file's
+`iscrowd` boxes are neither right nor wrong to find. An image counts as labelled for all classes among the file's
 categories. Two keys are this project's own, since plain COCO cannot say these things: `labelled`, in an entry of
 `images`, is the list of the category names that are boxed completely there; `score`, in (0, 1], in an annotation, is
 the weight that a teacher gave. `ignore` of 1 in an annotation, which converters from VOC write for `difficult`, counts
@@ -17,15 +17,15 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ...common.errors import TrainError
-from ..sample import Row, VocSample, make_sample
+from ..sample import Annotation, Sample, make_sample
 
 
 def is_coco(root: Path) -> bool:
     return any((root / "annotations").glob("*.json"))
 
 
-def load_coco(root: Path, name: str, labels: Sequence[str]) -> list[VocSample]:
-    """The photos of one list, in the order of the file. Annotations of other classes are left out, and so are those
+def load_coco(root: Path, name: str, labels: Sequence[str]) -> list[Sample]:
+    """The images of one list, in the order of the file. Annotations of other classes are left out, and so are those
     without width or height, of which COCO itself has a few.
 
     Raises:
@@ -39,7 +39,7 @@ def load_coco(root: Path, name: str, labels: Sequence[str]) -> list[VocSample]:
     try:
         names = {category["id"]: category["name"] for category in content["categories"]}
         images = {image["id"]: image for image in content["images"]}
-        rows: dict[object, list[Row]] = {image_id: [] for image_id in images}
+        rows: dict[object, list[Annotation]] = {image_id: [] for image_id in images}
         for item in content["annotations"]:
             row = _row(item, names, labels, path)
             if row is not None:
@@ -73,10 +73,10 @@ def _find_picture(folders: Sequence[Path], file_name: str, path: Path) -> Path:
     for folder in folders:
         if (folder / file_name).is_file():
             return folder / file_name
-    raise TrainError(f"{path}: its photo {file_name} is in none of {', '.join(map(str, folders))}")
+    raise TrainError(f"{path}: its image {file_name} is in none of {', '.join(map(str, folders))}")
 
 
-def _row(item: dict, names: dict[object, str], labels: Sequence[str], path: Path) -> Row | None:
+def _row(item: dict, names: dict[object, str], labels: Sequence[str], path: Path) -> Annotation | None:
     label = names[item["category_id"]]
     if label not in labels:
         return None
@@ -91,14 +91,14 @@ def _row(item: dict, names: dict[object, str], labels: Sequence[str], path: Path
     if not (width and height):
         return None
     ignore = bool(item.get("iscrowd") or item.get("ignore"))
-    return Row((x, y, x + width, y + height), labels.index(label), ignore, weight)
+    return Annotation((x, y, x + width, y + height), labels.index(label), ignore, weight)
 
 
 def _labelled(image: dict, names: Sequence[str], labels: Sequence[str], path: Path) -> list[bool]:
     known = set(names)
     if "labelled" in image:
         if not isinstance(image["labelled"], list) or not known.issuperset(image["labelled"]):
-            where = f"{path}: photo {image['file_name']}"
+            where = f"{path}: image {image['file_name']}"
             raise TrainError(f"{where}: labelled {image['labelled']}: expected a list of category names")
         known = set(image["labelled"])
     return [label in known for label in labels]

@@ -7,32 +7,32 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ...common.errors import TrainError
-from ..sample import VocSample
+from ..sample import Sample
 from .coco import is_coco, load_coco
 from .folder import load_folder
 from .voc import load_voc, read_annotation
 from .yolo import find_yaml, load_yolo, pictures_in
 
-HELP = "data set: VOC devkit, COCO (annotations/*.json), YOLO (data.yaml), or pictures with XML or txt beside them"
+HELP = "data set: VOC devkit, COCO (annotations/*.json), YOLO (data.yaml), or images with XML or txt beside them"
 
 
 def open_dataset(
     path: str | Path, lists: Sequence[str], labels: Sequence[str], annotations: str | Path | None = None
-) -> list[VocSample]:
-    """All photos of the named lists. The format is what is found in the folder, looked for in this order:
+) -> list[Sample]:
+    """All images of the named lists. The format is what is found in the folder, looked for in this order:
 
     | found | format | a list is |
     |---|---|---|
     | ImageSets/Main | VOC devkit (`voc.py`) | a file there |
     | annotations/*.json | COCO (`coco.py`) | such a file |
     | data.yaml | YOLO (`yolo.py`) | a key in it |
-    | pictures | plain folder (`plain_folder.py`) | a subfolder, a .txt file of names, or `all` |
+    | images | plain folder (`plain_folder.py`) | a subfolder, a .txt file of names, or `all` |
 
     Args:
-        lists: names of lists; a photo may stand in only one.
+        lists: names of lists; an image may stand in only one.
         labels: class names, whose positions are the class ids; objects of other classes are left out.
-        annotations: a folder with XML files that replace what the data set says, photo by photo, found by the
-            photo's name without suffix (as `python -m train label` writes them).
+        annotations: a folder with XML files that replace what the data set says, image by image, found by the
+            image's name without suffix (as `python -m train label` writes them).
 
     Raises:
         TrainError: naming the file, when something is missing or malformed.
@@ -54,23 +54,23 @@ def open_dataset(
     return samples if annotations is None else _replaced(samples, Path(annotations), labels)
 
 
-def check_stems(samples: Sequence[VocSample], annotations: Path) -> None:
-    """Raises TrainError where an XML file in the folder `annotations` could mean any of several photos."""
+def check_stems(samples: Sequence[Sample], annotations: Path) -> None:
+    """Raises TrainError where an XML file in the folder `annotations` could mean any of several images."""
     stem, count = Counter(sample.image_path.stem for sample in samples).most_common(1)[0]
     if count > 1:
-        raise TrainError(f"{annotations}: {count} photos are called {stem}; {stem}.xml there could mean any of them")
+        raise TrainError(f"{annotations}: {count} images are called {stem}; {stem}.xml there could mean any of them")
 
 
-def _check(root: Path, lists: Sequence[str], samples: Sequence[VocSample]) -> None:
+def _check(root: Path, lists: Sequence[str], samples: Sequence[Sample]) -> None:
     if not samples:
-        raise TrainError(f"{root}: the lists {', '.join(lists)} name no photo")
+        raise TrainError(f"{root}: the lists {', '.join(lists)} name no image")
     if len({sample.image_path for sample in samples}) < len(samples):
-        raise TrainError(f"{root}: the lists {', '.join(lists)} name a photo twice")
+        raise TrainError(f"{root}: the lists {', '.join(lists)} name an image twice")
     if not any(sample.labelled.any() for sample in samples):
-        raise TrainError(f"{root}: none of its photos is labelled for a class of --labels; are the names the same?")
+        raise TrainError(f"{root}: none of its images is labelled for a class of --labels; are the names the same?")
 
 
-def _replaced(samples: Sequence[VocSample], annotations: Path, labels: Sequence[str]) -> list[VocSample]:
+def _replaced(samples: Sequence[Sample], annotations: Path, labels: Sequence[str]) -> list[Sample]:
     if not annotations.is_dir():
         raise TrainError(f"{annotations}: no such folder of annotations")
     check_stems(samples, annotations)

@@ -1,4 +1,4 @@
-"""Photos with boxes in the VOC devkit layout: JPEGImages, Annotations (XML), ImageSets/Main (lists)."""
+"""Images with boxes in the VOC devkit layout: JPEGImages, Annotations (XML), ImageSets/Main (lists)."""
 
 from __future__ import annotations
 
@@ -7,19 +7,19 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ...common.errors import TrainError
-from ..sample import Row, VocSample, make_sample
+from ..sample import Annotation, Sample, make_sample
 
 
 def load_voc(
     root: str | Path, lists: Sequence[str], labels: Sequence[str], annotations: str | Path | None = None
-) -> list[VocSample]:
-    """Reads all photos of the named lists.
+) -> list[Sample]:
+    """Reads all images of the named lists.
 
     Args:
         root: the devkit folder.
-        lists: names in ImageSets/Main, without `.txt`. A photo may stand in only one.
+        lists: names in ImageSets/Main, without `.txt`. An image may stand in only one.
         labels: class names; objects of other classes are left out.
-        annotations: a folder with XML files that stand in for those of the devkit, photo by photo (as
+        annotations: a folder with XML files that stand in for those of the devkit, image by image (as
             `python -m train label` writes them).
 
     Raises:
@@ -32,16 +32,16 @@ def load_voc(
         raise TrainError(f"{annotations}: no such folder of annotations")
     image_ids = [image_id for name in lists for image_id in _read_list(root, name)]
     if not image_ids:
-        raise TrainError(f"{root}: the lists {', '.join(lists)} name no photo")
+        raise TrainError(f"{root}: the lists {', '.join(lists)} name no image")
     if len(set(image_ids)) < len(image_ids):
-        raise TrainError(f"{root}: the lists {', '.join(lists)} name a photo twice")
+        raise TrainError(f"{root}: the lists {', '.join(lists)} name an image twice")
     if not (root / "JPEGImages").is_dir():
         raise TrainError(f"{root}: not a VOC devkit folder: it has no JPEGImages")
     images = {path.stem: path for path in (root / "JPEGImages").iterdir()}
     samples = []
     for image_id in image_ids:
         if image_id not in images:
-            raise TrainError(f"{root}/JPEGImages: no photo for {image_id!r}, which a list names")
+            raise TrainError(f"{root}/JPEGImages: no image for {image_id!r}, which a list names")
         xml_path = root / "Annotations" / f"{image_id}.xml"
         if annotations is not None and (Path(annotations) / f"{image_id}.xml").exists():
             xml_path = Path(annotations) / f"{image_id}.xml"
@@ -58,7 +58,7 @@ def _read_list(root: Path, name: str) -> list[str]:
     return [line.split()[0] for line in path.read_text().splitlines() if line.strip()]
 
 
-def read_annotation(xml_path: Path, image_path: Path, labels: Sequence[str]) -> VocSample:
+def read_annotation(xml_path: Path, image_path: Path, labels: Sequence[str]) -> Sample:
     """One XML file.
 
     A file without `source/labelled` is VOC's own: every class is boxed. The text of that element, or of several, is
@@ -87,7 +87,7 @@ def read_annotation(xml_path: Path, image_path: Path, labels: Sequence[str]) -> 
         shares = _class_probabilities(item, ids, xml_path)
         if not (xmax >= xmin and ymax >= ymin and 0 < weight <= 1):
             raise TrainError(f"{xml_path}: a {name} with corners {xmin, ymin, xmax, ymax} and score {weight}")
-        rows.append(Row((xmin - 1, ymin - 1, xmax, ymax), ids[name], difficult != 0, weight, shares))
+        rows.append(Annotation((xmin - 1, ymin - 1, xmax, ymax), ids[name], difficult != 0, weight, shares))
     return make_sample(image_path, rows, [label in known for label in labels], _photo_size(tree))
 
 

@@ -1,15 +1,15 @@
-"""Photos with boxes as YOLO txt.
+"""Images with boxes as YOLO txt.
 
-    ROOT/data.yaml    names: class names, a list or id: name; LIST: a folder of pictures, a .txt file that lists
-                      pictures, or several of these; path: what these are relative to (default: where the file is)
-    images/.../A.jpg  a picture, with its objects in
-    labels/.../A.txt  the same path with its last `images` replaced; beside the picture if there is no `images` in it
+    ROOT/data.yaml    names: class names, a list or id: name; LIST: a folder of images, a .txt file that lists
+                      images, or several of these; path: what these are relative to (default: where the file is)
+    images/.../A.jpg  an image, with its objects in
+    labels/.../A.txt  the same path with its last `images` replaced; beside the image if there is no `images` in it
 
-A line is `CLASS_ID CENTRE_X CENTRE_Y WIDTH HEIGHT`, lengths as shares of the picture's, then optionally the score that
+A line is `CLASS_ID CENTRE_X CENTRE_Y WIDTH HEIGHT`, lengths as shares of the image's, then optionally the score that
 a teacher gave. No file means no object. The format has no `difficult`.
 
-A photo counts as labelled for all classes in `names`. This project's own key `labelled` says otherwise: it maps
-patterns (as in fnmatch, on the picture's path from `path` on) to lists of the names that are boxed completely there;
+An image counts as labelled for all classes in `names`. This project's own key `labelled` says otherwise: it maps
+patterns (as in fnmatch, on the image's path from `path` on) to lists of the names that are boxed completely there;
 the first that matches counts.
 """
 
@@ -26,17 +26,17 @@ from sqdet_cv.media.sources import PICTURE_SUFFIXES
 
 from ...common.errors import TrainError
 from ..loader import read_image
-from ..sample import Row, VocSample, make_sample
+from ..sample import Annotation, Sample, make_sample
 
 
 def find_yaml(root: Path) -> Path | None:
     return next((path for path in (root / "data.yaml", root / "data.yml") if path.is_file()), None)
 
 
-def load_yolo(yaml_path: Path, name: str, labels: Sequence[str]) -> list[VocSample]:
-    """The photos of one list: a folder's by name, a file's in its order. Objects of other classes are left out.
+def load_yolo(yaml_path: Path, name: str, labels: Sequence[str]) -> list[Sample]:
+    """The images of one list: a folder's by name, a file's in its order. Objects of other classes are left out.
 
-    Every photo with objects is read, since the format does not say sizes in pixels.
+    Every image with objects is read, since the format does not say sizes in pixels.
 
     Raises:
         TrainError: naming the file, when something is missing or malformed.
@@ -47,7 +47,7 @@ def load_yolo(yaml_path: Path, name: str, labels: Sequence[str]) -> list[VocSamp
         raise TrainError(f"{yaml_path}: no list {name!r} in it; there are the keys {', '.join(map(str, content))}")
     base = yaml_path.parent / (content.get("path") or "")
     places = content[name] if isinstance(content[name], list) else [content[name]]
-    pictures = [picture for place in places for picture in _pictures(base / str(place))]
+    pictures = [picture for place in places for picture in _image_files(base / str(place))]
     patterns = _labelled_patterns(content, names, yaml_path)
     samples = []
     for picture in tqdm(pictures, desc=f"{name}: sizes", unit="photo", delay=1):
@@ -58,7 +58,7 @@ def load_yolo(yaml_path: Path, name: str, labels: Sequence[str]) -> list[VocSamp
 
 
 def txt_path(picture: Path) -> Path:
-    """Where the objects of a picture stand.
+    """Where the objects of an image stand.
 
     >>> txt_path(Path("set/images/val/A.jpg")).as_posix()
     'set/labels/val/A.txt'
@@ -71,11 +71,11 @@ def txt_path(picture: Path) -> Path:
     return Path(*parts).with_suffix(".txt")
 
 
-def read_txt(path: Path, picture: Path, names: Sequence[str], known: Sequence[str], labels: Sequence[str]) -> VocSample:
-    """One txt file of a picture; a missing one is a picture without objects.
+def read_txt(path: Path, picture: Path, names: Sequence[str], known: Sequence[str], labels: Sequence[str]) -> Sample:
+    """One txt file of an image; a missing one is an image without objects.
 
     Args:
-        names: the data set's classes in the order of their ids; known: those boxed completely in this picture.
+        names: the data set's classes in the order of their ids; known: those boxed completely in this image.
         labels: the classes to train, whose positions are the sample's class ids.
     """
     lines = [line.split() for line in path.read_text().splitlines()] if path.is_file() else []
@@ -95,24 +95,24 @@ def read_txt(path: Path, picture: Path, names: Sequence[str], known: Sequence[st
         if not 0 <= class_id < len(names):
             raise TrainError(f"{where}: class {class_id}; there are {len(names)} names, the first is 0")
         if not (0 < w <= 1 and 0 < h <= 1 and 0 <= x <= 1 and 0 <= y <= 1 and 0 < weight <= 1):
-            raise TrainError(f"{where}: {' '.join(words)!r}: expected shares of the picture's size, 0 to 1")
+            raise TrainError(f"{where}: {' '.join(words)!r}: expected shares of the image's size, 0 to 1")
         if names[class_id] in labels:
             box = ((x - w / 2) * width, (y - h / 2) * height, (x + w / 2) * width, (y + h / 2) * height)
-            rows.append(Row(box, labels.index(names[class_id]), weight=weight))
+            rows.append(Annotation(box, labels.index(names[class_id]), weight=weight))
     return make_sample(picture, rows, labelled, (width, height))
 
 
 def pictures_in(folder: Path) -> list[Path]:
-    """The pictures of a folder and of those in it, sorted."""
+    """The images of a folder and of those in it, sorted."""
     return sorted(path for path in folder.rglob("*") if path.suffix.lower() in PICTURE_SUFFIXES)
 
 
-def _pictures(place: Path) -> list[Path]:
+def _image_files(place: Path) -> list[Path]:
     if place.is_dir():
         return pictures_in(place)
     if place.suffix == ".txt" and place.is_file():
         return [place.parent / line.strip() for line in place.read_text().splitlines() if line.strip()]
-    raise TrainError(f"{place}: no such folder of pictures or .txt list of them")
+    raise TrainError(f"{place}: no such folder of images or .txt list of them")
 
 
 def _read_yaml(path: Path) -> dict:

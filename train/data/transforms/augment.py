@@ -1,4 +1,4 @@
-"""Random views of a photo; boxes follow. Every random number comes from the generator that is passed in.
+"""Random views of an image; boxes follow. Every random number comes from the generator that is passed in.
 
 A change with probability 0 draws no random number (but for the three that were here first), so that a new kind of
 change leaves the views of older configurations as they were.
@@ -13,26 +13,26 @@ import numpy as np
 
 from ...common.errors import TrainError
 from ...common.options import option
-from .geometry import View, cut, flip_horizontally, flip_vertically
+from .geometry import LabeledImage, crop_and_warp, flip_horizontally, flip_vertically
 from .photometric import add_noise, blur_average, blur_gaussian, normalise_contrast, shift_colours
 
 PROBABILITIES = tuple(
     "window flip colour flip_vertical rotate contrast blur_gaussian blur_average noise mosaic keep_visible".split()
 )
-MOSAIC_CENTRE = (0.35, 0.65)  # where the four photos of a mosaic meet, as a share of its width and height
+MOSAIC_CENTRE = (0.35, 0.65)  # where the four images of a mosaic meet, as a share of its width and height
 
 
 @dataclass(frozen=True)
 class AugmentConfig:
-    """What may happen to a training photo, and how often. Lengths are in pixels at network size.
+    """What may happen to a training image, and how often. Lengths are in pixels at network size.
 
     Raises:
         TrainError: a value outside the range that its meaning gives.
     """
 
-    window: float = option(0.8, "probability of a random window (zoom, shift, stretch); else the whole photo")
-    window_size: tuple[float, float] = option((0.45, 1.4), "smallest and largest width of that window, of the photo's")
-    window_aspect: float = option(1.33, "its aspect, relative to the photo's, lies between 1/this and this")
+    window: float = option(0.8, "probability of a random window (zoom, shift, stretch); else the whole image")
+    window_size: tuple[float, float] = option((0.45, 1.4), "smallest and largest width of that window, of the image's")
+    window_aspect: float = option(1.33, "its aspect, relative to the image's, lies between 1/this and this")
     keep_visible: float = option(0.3, "an object that keeps less of its area than this is ignored")
     flip: float = option(0.5, "probability of left-right")
     colour: float = option(0.8, "probability of a change of hue, saturation and brightness")
@@ -51,7 +51,7 @@ class AugmentConfig:
     blur_side: int = option(5, "largest side of that square, in pixels, odd; the smallest is 3")
     noise: float = option(0.0, "probability of Gaussian noise, its own for each pixel and channel")
     noise_sigma: float = option(13.0, "largest standard deviation of it, in grey levels of 255")
-    mosaic: float = option(0.0, "probability of four photos in one; the other three are drawn from the data set")
+    mosaic: float = option(0.0, "probability of four images in one; the other three are drawn from the data set")
 
     def __post_init__(self) -> None:
         for name in PROBABILITIES:
@@ -71,21 +71,25 @@ class AugmentConfig:
 
 
 def random_view(
-    view: View, size_wh: tuple[int, int], fill_bgr: tuple[float, ...], config: AugmentConfig, rng: np.random.Generator
-) -> View:
-    """An augmented copy of `view` at size_wh; where the window leaves the photo, `fill_bgr` shows."""
-    return _change_pixels(_place(view, size_wh, fill_bgr, config, rng), config, rng)
-
-
-def random_mosaic(
-    views: Sequence[View],
+    view: LabeledImage,
     size_wh: tuple[int, int],
     fill_bgr: tuple[float, ...],
     config: AugmentConfig,
     rng: np.random.Generator,
-) -> View:
-    """Four photos in a picture of size_wh, each a random view of its own, that meet at a random point (YOLOv4, arXiv
-    2004.10934). The changes of pixels are those of the whole picture."""
+) -> LabeledImage:
+    """An augmented copy of `view` at size_wh; where the window leaves the image, `fill_bgr` shows."""
+    return _change_pixels(_place(view, size_wh, fill_bgr, config, rng), config, rng)
+
+
+def random_mosaic(
+    views: Sequence[LabeledImage],
+    size_wh: tuple[int, int],
+    fill_bgr: tuple[float, ...],
+    config: AugmentConfig,
+    rng: np.random.Generator,
+) -> LabeledImage:
+    """Four images in an image of size_wh, each a random view of its own, that meet at a random point (YOLOv4, arXiv
+    2004.10934). The changes of pixels are those of the whole image."""
     width, height = size_wh
     x, y = (round(side * rng.uniform(*MOSAIC_CENTRE)) for side in size_wh)
     image_bgr = np.empty((height, width, 3), np.uint8)
@@ -99,7 +103,7 @@ def random_mosaic(
         name: np.concatenate([getattr(tile, name) for tile in tiles])
         for name in ("boxes_xyxy", "class_ids", "ignore", "weights", "class_probabilities")
     }
-    return _change_pixels(View(image_bgr, **objects), config, rng)
+    return _change_pixels(LabeledImage(image_bgr, **objects), config, rng)
 
 
 def happens(probability: float, rng: np.random.Generator) -> bool:
@@ -108,8 +112,12 @@ def happens(probability: float, rng: np.random.Generator) -> bool:
 
 
 def _place(
-    view: View, size_wh: tuple[int, int], fill_bgr: tuple[float, ...], config: AugmentConfig, rng: np.random.Generator
-) -> View:
+    view: LabeledImage,
+    size_wh: tuple[int, int],
+    fill_bgr: tuple[float, ...],
+    config: AugmentConfig,
+    rng: np.random.Generator,
+) -> LabeledImage:
     height, width = view.image_bgr.shape[:2]
     window = (0.0, 0.0, float(width), float(height))
     if rng.random() < config.window:
@@ -117,7 +125,7 @@ def _place(
     degrees = 0.0
     if happens(config.rotate, rng):
         degrees = rng.uniform(-config.rotate_degrees, config.rotate_degrees)
-    view = cut(view, window, size_wh, fill_bgr, config.keep_visible, degrees, config.rotate_tight)
+    view = crop_and_warp(view, window, size_wh, fill_bgr, config.keep_visible, degrees, config.rotate_tight)
     if rng.random() < config.flip:
         view = flip_horizontally(view)
     if happens(config.flip_vertical, rng):
@@ -125,7 +133,7 @@ def _place(
     return view
 
 
-def _change_pixels(view: View, config: AugmentConfig, rng: np.random.Generator) -> View:
+def _change_pixels(view: LabeledImage, config: AugmentConfig, rng: np.random.Generator) -> LabeledImage:
     image_bgr = view.image_bgr
     if rng.random() < config.colour:
         image_bgr = shift_colours(image_bgr, config.hue, config.saturation, config.brightness, rng)
@@ -140,14 +148,16 @@ def _change_pixels(view: View, config: AugmentConfig, rng: np.random.Generator) 
     return replace(view, image_bgr=image_bgr)
 
 
-def _random_window(view: View, config: AugmentConfig, rng: np.random.Generator) -> tuple[float, float, float, float]:
+def _random_window(
+    view: LabeledImage, config: AugmentConfig, rng: np.random.Generator
+) -> tuple[float, float, float, float]:
     """x, y, width, height of a window that holds the centre of a random object, if there is one."""
     height, width = view.image_bgr.shape[:2]
     low, high = config.window_size
     zoom = np.exp(rng.uniform(np.log(low), np.log(high)))
     half_log_aspect = rng.uniform(-1, 1) * np.log(config.window_aspect) / 2
     w, h = width * zoom * np.exp(half_log_aspect), height * zoom * np.exp(-half_log_aspect)
-    # A window smaller than the photo stays inside it; a larger one contains it.
+    # A window smaller than the image stays inside it; a larger one contains it.
     x = rng.uniform(min(0, width - w), max(0, width - w))
     y = rng.uniform(min(0, height - h), max(0, height - h))
     if len(view.boxes_xyxy):

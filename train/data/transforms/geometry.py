@@ -1,4 +1,4 @@
-"""Photos cut, turned and mirrored; boxes follow.
+"""Images cut, turned and mirrored; boxes follow.
 
 cv2 speaks of pixel centres, boxes of pixel borders: half a pixel apart before and after every scaling.
 """
@@ -14,8 +14,8 @@ from sqdet_cv.boxes.ops import clip_boxes
 
 
 @dataclass(frozen=True, eq=False)
-class View:
-    """A photo at network size with its objects; as VocSample, boxes in pixels of `image_bgr`."""
+class LabeledImage:
+    """An image at network size with its objects; as Sample, boxes in pixels of `image_bgr`."""
 
     image_bgr: np.ndarray
     boxes_xyxy: np.ndarray
@@ -25,22 +25,22 @@ class View:
     class_probabilities: np.ndarray
 
 
-def cut(
-    view: View,
+def crop_and_warp(
+    view: LabeledImage,
     window_xywh: tuple[float, float, float, float],
     size_wh: tuple[int, int],
     fill_bgr: tuple[float, ...],
     keep_visible: float,
     degrees: float = 0.0,
     tight: float = 1.0,
-) -> View:
-    """The window of the photo, stretched to size_wh; where it leaves the photo, `fill_bgr` shows.
+) -> LabeledImage:
+    """The window of the image, stretched to size_wh; where it leaves the image, `fill_bgr` shows.
 
     Args:
-        window_xywh: in pixels of the photo.
+        window_xywh: in pixels of the image.
         keep_visible: an object that keeps less of its area than this becomes `ignore`; one of which less than a
             pixel is left is gone.
-        degrees: the photo is first turned so far about the window's centre, counter-clockwise.
+        degrees: the image is first turned so far about the window's centre, counter-clockwise.
         tight: as in `turn_boxes`.
     """
     x, y, w, h = window_xywh
@@ -58,7 +58,7 @@ def cut(
     area = lambda b: (b[:, 2] - b[:, 0]) * (b[:, 3] - b[:, 1])  # noqa: E731
     visible = area(boxes) / np.maximum(area(whole), 1e-6)
     seen = (boxes[:, 2:] - boxes[:, :2]).min(axis=1, initial=np.inf) >= 1  # at least a pixel is left
-    return View(
+    return LabeledImage(
         image,
         boxes[seen],
         view.class_ids[seen],
@@ -86,17 +86,17 @@ def turn_boxes(boxes_xyxy: np.ndarray, degrees: float, centre_xy: tuple[float, f
     return np.concatenate([middle - half, middle + half], axis=1).astype(np.float32)
 
 
-def flip_horizontally(view: View) -> View:
+def flip_horizontally(view: LabeledImage) -> LabeledImage:
     boxes = mirror_boxes(view.boxes_xyxy, view.image_bgr.shape[1])
     return replace(view, image_bgr=view.image_bgr[:, ::-1], boxes_xyxy=boxes)
 
 
 def mirror_boxes(boxes_xyxy: np.ndarray, width: int) -> np.ndarray:
-    """(n, 4): the boxes left-right in a picture of that width."""
+    """(n, 4): the boxes left-right in an image of that width."""
     return boxes_xyxy[:, [2, 1, 0, 3]] * np.float32([-1, 1, -1, 1]) + np.float32([width, 0, width, 0])
 
 
-def flip_vertically(view: View) -> View:
+def flip_vertically(view: LabeledImage) -> LabeledImage:
     height = view.image_bgr.shape[0]
     boxes = view.boxes_xyxy[:, [0, 3, 2, 1]] * np.float32([1, -1, 1, -1]) + np.float32([0, height, 0, height])
     return replace(view, image_bgr=view.image_bgr[::-1], boxes_xyxy=boxes)
@@ -105,10 +105,10 @@ def flip_vertically(view: View) -> View:
 def _warp(
     image_bgr: np.ndarray, matrix: np.ndarray, size_wh: tuple[int, int], fill_bgr: tuple[float, ...]
 ) -> np.ndarray:
-    """cv2.warpAffine that does not alias: it reads four pixels of the photo for one of its own, so a photo that is
+    """cv2.warpAffine that does not alias: it reads four pixels of the image for one of its own, so an image that is
     more than twice too large is first averaged over areas, by a whole factor a side (as `resize_to_input` does)."""
     height, width = image_bgr.shape[:2]
-    scales = np.hypot(matrix[0, :2], matrix[1, :2])  # of the photo's x and y
+    scales = np.hypot(matrix[0, :2], matrix[1, :2])  # of the image's x and y
     small_wh = [max(int(side / max(int(1 / scale), 1)), 1) for side, scale in zip((width, height), scales)]
     if small_wh != [width, height]:
         image_bgr = cv2.resize(image_bgr, small_wh, interpolation=cv2.INTER_AREA)

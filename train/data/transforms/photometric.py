@@ -1,4 +1,4 @@
-"""Random changes of a picture's pixels, (H, W, 3) uint8 BGR to the same; boxes stay. The random numbers come from the
+"""Random changes of an image's pixels, (H, W, 3) uint8 BGR to the same; boxes stay. The random numbers come from the
 generator that is passed in; the other arguments are those of `AugmentConfig`."""
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ def blur_gaussian(image_bgr: np.ndarray, sigma_range: tuple[float, float], rng: 
 
 
 def blur_average(image_bgr: np.ndarray, largest_side: int, rng: np.random.Generator) -> np.ndarray:
-    """The mean of a square with a random odd side of 3 ... largest_side pixels; an even side would move the picture."""
+    """The mean of a square with a random odd side of 3 ... largest_side pixels; an even side would move the image."""
     side = 2 * int(rng.integers(1, (largest_side - 1) // 2 + 1)) + 1
     return cv2.blur(image_bgr, (side, side))
 

@@ -66,7 +66,7 @@ BROKEN = {
     "negative": (lambda c: c["annotations"][0].update(bbox=[1, 2, -3, 4]), r"annotation 0: bbox \[1, 2, -3, 4\]"),
     "score": (lambda c: c["annotations"][0].update(score=1.5), "annotation 0: bbox .* with score 1.5"),
     "labelled": (lambda c: c["images"][0].update(labelled=["giraffe"]), r"a.jpg: labelled \['giraffe'\]: expected"),
-    "picture": (lambda c: c["images"][0].update(file_name="z.jpg"), "its photo z.jpg is in none of"),
+    "picture": (lambda c: c["images"][0].update(file_name="z.jpg"), "its image z.jpg is in none of"),
     "images no list": (lambda c: c.update(images=3), "not COCO's form: 'int' object is not iterable"),
 }
 

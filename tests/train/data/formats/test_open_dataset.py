@@ -1,4 +1,4 @@
-"""The same photos in every format are the same samples."""
+"""The same images in every format are the same samples."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ def test_annotations_must_be_there_and_mean_one_photo(tmp_path: Path):
         open_dataset(root, ["train"], LABELS, tmp_path / "none")
     for end in (".png", ".xml"):
         (root / "train" / f"d{end}").write_bytes((root / "val" / f"d{end}").read_bytes())
-    with pytest.raises(TrainError, match="2 photos are called d; d.xml there could mean any"):
+    with pytest.raises(TrainError, match="2 images are called d; d.xml there could mean any"):
         open_dataset(root, LISTS, LABELS, tmp_path)
 
 
@@ -85,11 +85,11 @@ def test_what_is_not_a_data_set_is_named(tmp_path: Path):
 
 def test_a_photo_stands_in_one_list(tmp_path: Path):
     root = _write(write_coco, write_voc(tmp_path / "voc"), tmp_path / "coco")
-    with pytest.raises(TrainError, match="the lists val, val name a photo twice"):
+    with pytest.raises(TrainError, match="the lists val, val name an image twice"):
         open_dataset(root, ["val", "val"], LABELS)
 
 
 def test_other_class_names_are_not_taken_for_empty_photos(tmp_path: Path):
     root = _write(write_coco, write_voc(tmp_path / "voc"), tmp_path / "coco")
-    with pytest.raises(TrainError, match="none of its photos is labelled for a class of --labels"):
+    with pytest.raises(TrainError, match="none of its images is labelled for a class of --labels"):
         open_dataset(root, ["train"], ("Cat", "Dog"))

@@ -25,7 +25,7 @@ def devkit(tmp_path: Path) -> Path:
 
 def test_what_a_photo_says_is_read(devkit: Path):
     a, b, c = load_voc(devkit, ["train", "val"], LABELS)
-    # VOC's 1-based inclusive corners of a full 96 x 72 photo are 1, 1, 96, 72.
+    # VOC's 1-based inclusive corners of a full 96 x 72 image are 1, 1, 96, 72.
     assert a.boxes_xyxy.tolist() == [[0, 0, 96, 72], [10, 5, 30, 25]]
     assert (a.class_ids.tolist(), a.ignore.tolist(), a.weights.tolist()) == ([1, 2], [False, True], [1, 1])
     assert b.weights.tolist() == [0.625]
@@ -155,14 +155,14 @@ def _with_text(path: str, old: str, new: str):
 XML = "Annotations/b.xml"
 BROKEN = {
     "no lists": (_without_folder("ImageSets"), "{root}: not a VOC devkit folder: it has no ImageSets/Main"),
-    "no photos": (_without_folder("JPEGImages"), "{root}: not a VOC devkit folder: it has no JPEGImages"),
+    "no images": (_without_folder("JPEGImages"), "{root}: not a VOC devkit folder: it has no JPEGImages"),
     "list missing": (
         _without("ImageSets/Main/train.txt"),
         "{root}/ImageSets/Main/train.txt: no such list; there are val",
     ),
-    "list empty": (_with_text("ImageSets/Main/train.txt", "a\nb\n", "\n"), "{root}: the lists train name no photo"),
-    "photo twice": (_with_text("ImageSets/Main/train.txt", "b", "a"), "{root}: the lists train name a photo twice"),
-    "photo missing": (_without("JPEGImages/b.png"), "{root}/JPEGImages: no photo for 'b'"),
+    "list empty": (_with_text("ImageSets/Main/train.txt", "a\nb\n", "\n"), "{root}: the lists train name no image"),
+    "image twice": (_with_text("ImageSets/Main/train.txt", "b", "a"), "{root}: the lists train name an image twice"),
+    "image missing": (_without("JPEGImages/b.png"), "{root}/JPEGImages: no image for 'b'"),
     "XML missing": (_without(XML), "{root}/Annotations/b.xml: cannot read it: No such file"),
     "not XML": (_with_text(XML, "</annotation>", ""), "{root}/Annotations/b.xml: not XML"),
     "corner not a number": (_with_text(XML, "<xmin>4<", "<xmin>four<"), "{root}/Annotations/b.xml: a bird whose"),
@@ -191,7 +191,7 @@ def test_a_missing_annotations_folder_is_named(devkit: Path):
 
 
 def test_the_devkits_of_these_tests_are_right(tmp_path: Path):
-    """Every box of a generated photo is a rectangle of its class's colour, inside the photo."""
+    """Every box of a generated image is a rectangle of its class's colour, inside the image."""
     import cv2
 
     from tests.helpers import COLOURS_BGR

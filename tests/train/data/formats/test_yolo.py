@@ -50,7 +50,7 @@ def test_path_moves_the_lists(yaml_path: Path):
     yaml_path.rename(moved)
     _change(moved, path=str(yaml_path.parent))
     (_, b, _) = load_yolo(moved, "train", LABELS)
-    assert b.labelled.tolist() == [False, True, True], "patterns go with the pictures"
+    assert b.labelled.tolist() == [False, True, True], "patterns go with the images"
 
 
 def test_names_that_are_not_trained_and_classes_without_a_name(yaml_path: Path):
@@ -83,9 +83,9 @@ LINES = {
     "too many": ("2 0.5 0.5 0.5 0.5 1 1", "a.txt, line 2: .*: expected CLASS_ID X Y WIDTH HEIGHT"),
     "no number": ("2 0.5 x 0.5 0.5", "a.txt, line 2: .*: expected CLASS_ID X Y WIDTH HEIGHT"),
     "name for an id": ("dog 0.5 0.5 0.5 0.5", "a.txt, line 2: .*: expected CLASS_ID X Y WIDTH HEIGHT"),
-    "pixels": ("2 48 36 10 10", "a.txt, line 2: .*: expected shares of the picture's size"),
-    "no width": ("2 0.5 0.5 0 0.5", "a.txt, line 2: .*: expected shares of the picture's size"),
-    "not a number": ("2 0.5 nan 0.5 0.5", "a.txt, line 2: .*: expected shares of the picture's size"),
+    "pixels": ("2 48 36 10 10", "a.txt, line 2: .*: expected shares of the image's size"),
+    "no width": ("2 0.5 0.5 0 0.5", "a.txt, line 2: .*: expected shares of the image's size"),
+    "not a number": ("2 0.5 nan 0.5 0.5", "a.txt, line 2: .*: expected shares of the image's size"),
     "class": ("4 0.5 0.5 0.5 0.5", "a.txt, line 2: class 4; there are 4 names, the first is 0"),
     "negative class": ("-1 0.5 0.5 0.5 0.5", "a.txt, line 2: class -1; there are 4 names"),
 }
@@ -101,7 +101,7 @@ def test_a_wrong_line_is_named(yaml_path: Path, line: str, message: str):
 KEYS = {
     "names missing": ({"names": None}, "data.yaml: names: expected a list of class names"),
     "a number left out": ({"names": {0: "cat", 2: "dog"}}, "data.yaml: names: expected a list of class names"),
-    "list elsewhere": ({"train": "nowhere"}, "nowhere: no such folder of pictures or .txt list"),
+    "list elsewhere": ({"train": "nowhere"}, "nowhere: no such folder of images or .txt list"),
     "labelled no map": ({"labelled": ["cat"]}, "data.yaml: labelled: expected PATTERN"),
     "labelled unknown": (
         {"labelled": {"*": ["cow"]}},

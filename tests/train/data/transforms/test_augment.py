@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from train.common.errors import TrainError
 from train.data.transforms.augment import AugmentConfig, random_mosaic, random_view
-from train.data.transforms.geometry import View, cut, flip_horizontally
+from train.data.transforms.geometry import LabeledImage, crop_and_warp, flip_horizontally
 
 SIZE_WH = (96, 64)
 FILL_BGR = (104.0, 117.0, 123.0)
@@ -18,14 +18,14 @@ GEOMETRIC = replace(NOTHING, window=1.0, flip=0.5)
 seeds = st.integers(0, 2**32 - 1)
 
 
-def make_view(boxes: list[tuple[int, int, int, int]], size_wh: tuple[int, int] = (150, 110)) -> View:
+def make_view(boxes: list[tuple[int, int, int, int]], size_wh: tuple[int, int] = (150, 110)) -> LabeledImage:
     """Grey, with one box filled per channel value: the first blue, the second green, the third red."""
     image = np.full((size_wh[1], size_wh[0], 3), 60, np.uint8)
     for channel, (x1, y1, x2, y2) in enumerate(boxes):
         image[y1:y2, x1:x2] = np.eye(3, dtype=np.uint8)[channel] * 255
     n = len(boxes)
     ids, weights = np.arange(n), np.linspace(0.5, 1, n, dtype=np.float32)
-    return View(image, np.array(boxes, np.float32).reshape(-1, 4), ids, np.zeros(n, bool), weights, certain(n))
+    return LabeledImage(image, np.array(boxes, np.float32).reshape(-1, 4), ids, np.zeros(n, bool), weights, certain(n))
 
 
 def certain(n: int) -> np.ndarray:
@@ -71,12 +71,12 @@ def test_boxes_stay_inside_and_have_area(seed: int):
 
 
 def test_an_object_mostly_cut_off_is_ignored_and_one_outside_is_gone():
-    # The window is the left half of the photo: x from 0 to 50.
+    # The window is the left half of the image: x from 0 to 50.
     boxes = [(0, 0, 40, 40), (40, 50, 60, 60), (44, 70, 70, 80), (80, 0, 90, 10)]
     image = np.zeros((100, 100, 3), np.uint8)
     ignore, weights = np.array([True, False, False, False]), np.ones(4, np.float32)
-    view = View(image, np.float32(boxes), np.arange(4), ignore, weights, certain(4))
-    after = cut(view, (0.0, 0.0, 50.0, 100.0), (100, 100), FILL_BGR, keep_visible=0.3)
+    view = LabeledImage(image, np.float32(boxes), np.arange(4), ignore, weights, certain(4))
+    after = crop_and_warp(view, (0.0, 0.0, 50.0, 100.0), (100, 100), FILL_BGR, keep_visible=0.3)
     assert after.class_ids.tolist() == [0, 1, 2]
     assert after.class_probabilities.tolist() == certain(4)[:3].tolist()
     np.testing.assert_allclose(after.boxes_xyxy, [[0, 0, 80, 40], [80, 50, 100, 60], [88, 70, 100, 80]])
@@ -89,7 +89,7 @@ def test_outside_the_photo_the_fill_shows():
     view = random_view(make_view([], (100, 100)), (140, 140), (10.0, 20.0, 30.0), config, np.random.default_rng(0))
     inside = (view.image_bgr == 60).all(axis=2)
     filled = (view.image_bgr == (10, 20, 30)).all(axis=2)
-    # the photo takes 100 x 100 of the 140 x 140; what is neither is the seam
+    # the image takes 100 x 100 of the 140 x 140; what is neither is the seam
     assert 0.95 < inside.sum() / 100**2 <= 1
     assert 0.95 < filled.sum() / (140**2 - 100**2) <= 1.01
 
@@ -174,7 +174,7 @@ def test_each_change_comes_as_often_as_asked(name: str):
         shares.append(np.mean([not np.array_equal(view.image_bgr, before.image_bgr) for view in views]))
     assert shares[0] == 0
     assert shares[1] == pytest.approx(0.5, abs=0.2)
-    assert shares[2] > 0.9  # a blur or a turn by next to nothing leaves the picture
+    assert shares[2] > 0.9  # a blur or a turn by next to nothing leaves the image
 
 
 @given(seeds)
@@ -190,14 +190,14 @@ def test_boxes_stay_inside_with_everything_on(seed: int):
 
 @given(seeds)
 def test_the_boxes_of_a_mosaic_follow_its_four_photos(seed: int):
-    """Three photos with a box of their own colour each, and one without an object."""
+    """Three images with a box of their own colour each, and one without an object."""
     boxes = [(10, 20, 60, 70), (40, 30, 100, 80), (50, 10, 120, 90)]
     views = []
     for channel, box in enumerate(boxes):
         view = make_view([(0, 0, 0, 0)] * channel + [box])
         keep = np.arange(channel + 1) == channel
         objects = (view.boxes_xyxy, view.class_ids, view.ignore, view.weights, view.class_probabilities)
-        views.append(View(view.image_bgr, *(values[keep] for values in objects)))
+        views.append(LabeledImage(view.image_bgr, *(values[keep] for values in objects)))
     views.append(make_view([]))
     config = replace(NOTHING, window=0.5, window_size=(0.8, 1.4), flip=0.5)
     after = random_mosaic(views, SIZE_WH, FILL_BGR, config, np.random.default_rng(seed))
