@@ -13,9 +13,14 @@ import yaml
 from .errors import TrainError
 
 
-def option(default: object, help: str) -> object:
-    """A dataclass field with its meaning."""
-    return field(default=default, metadata={"help": help})
+def option(default: object, help: str, aliases: tuple[str, ...] = ()) -> typing.Any:
+    """A dataclass field with its meaning; `aliases` are old spellings of its name, which are still read everywhere."""
+    return field(default=default, metadata={"help": help, "aliases": aliases})
+
+
+def nested(default_factory: type, aliases: tuple[str, ...] = ()) -> typing.Any:
+    """A dataclass field that is itself a dataclass of options."""
+    return field(default_factory=default_factory, metadata={"aliases": aliases})
 
 
 def require_at_least(options: object, least: dict[str, float]) -> None:
@@ -25,26 +30,36 @@ def require_at_least(options: object, least: dict[str, float]) -> None:
             raise TrainError(f"--{name.replace('_', '-')} {getattr(options, name)}: expected {low} or more")
 
 
-def add_options(parser: argparse.ArgumentParser, cls: type, prefix: str = "") -> None:
+def add_options(
+    parser: argparse.ArgumentParser, cls: type, prefix: str = "", prefix_aliases: tuple[str, ...] = ()
+) -> None:
     """One `--name` per field (`_` becomes `-`); a field that is itself a dataclass gives `--field.name`s.
 
-    What the command line does not name stays out of the parsed arguments.
+    What the command line does not name stays out of the parsed arguments. Aliases are accepted too, without a help of
+    their own.
     """
     types = typing.get_type_hints(cls)
     for item in dataclasses.fields(cls):
-        name, kind = prefix + item.name.replace("_", "-"), types[item.name]
+        spellings = [item.name, *item.metadata.get("aliases", ())]
+        names = [p + s.replace("_", "-") for p in (prefix, *prefix_aliases) for s in spellings]
+        name, kind = names[0], types[item.name]
         if dataclasses.is_dataclass(kind):
-            add_options(parser, kind, f"{name}.")
+            add_options(parser, kind, f"{name}.", tuple(f"{alias}." for alias in names[1:]))
             continue
         help_text = f"{item.metadata.get('help', '')} (default: {item.default})".strip()
-        settings = {"default": argparse.SUPPRESS, "help": help_text.replace("%", "%%")}
+        settings: dict[str, typing.Any] = {"default": argparse.SUPPRESS, "help": help_text.replace("%", "%%")}
         if kind is bool:
-            parser.add_argument(f"--{name}", action=argparse.BooleanOptionalAction, **settings)
+            settings["action"] = argparse.BooleanOptionalAction
         elif typing.get_origin(kind) is tuple:
             parts = typing.get_args(kind)
-            parser.add_argument(f"--{name}", type=parts[0], nargs=len(parts), **settings)
+            settings |= {"type": parts[0], "nargs": len(parts)}
         else:
-            parser.add_argument(f"--{name}", type=kind, **settings)
+            settings["type"] = kind
+        parser.add_argument(f"--{name}", **settings)
+        for alias in names[1:]:
+            parser.add_argument(
+                f"--{alias}", dest=prefix.replace("-", "_") + item.name, **settings | {"help": argparse.SUPPRESS}
+            )
 
 
 def from_options(args: argparse.Namespace, cls: type, prefix: str = "", base: object | None = None) -> typing.Any:
@@ -70,10 +85,16 @@ def from_dict(values: dict, cls: type, where: str = "options") -> typing.Any:
         TrainError: naming `where`, for an option that there is none of, or a value of another type.
     """
     types = typing.get_type_hints(cls)
-    own = {item.name for item in dataclasses.fields(cls)}
-    if unknown := [name for name in values if name not in own]:
+    names = {
+        spelling: item.name
+        for item in dataclasses.fields(cls)
+        for spelling in (item.name, *item.metadata.get("aliases", ()))
+    }
+    if unknown := [name for name in values if name not in names]:
         raise TrainError(f"{where}: no option is called {unknown[0]}")
-    return cls(**{name: _converted(value, types[name], f"{where}: {name}") for name, value in values.items()})
+    return cls(
+        **{names[name]: _converted(value, types[names[name]], f"{where}: {name}") for name, value in values.items()}
+    )
 
 
 def _converted(value: object, kind: typing.Any, where: str) -> object:
