@@ -61,7 +61,7 @@ class ClassifyConfig(LoopConfig):
     def folders(self, labels: tuple[str, ...] | None = None) -> tuple[ImageFolder, ImageFolder]:
         """The images to train on and those to choose the best epoch by."""
         train = read_image_folder(Path(self.data) / "train", labels)
-        return train, read_image_folder(Path(self.data) / self.val, train.common.labels)
+        return train, read_image_folder(Path(self.data) / self.val, train.labels)
 
 
 class ClassificationTrainer(Trainer):
