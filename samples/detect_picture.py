@@ -3,8 +3,7 @@
 import sys
 from pathlib import Path
 
-from sqdet_cv import Detector, SqdetError
-from sqdet_cv.media import annotate as draw
+from sqdet_cv import Detector, SqdetError, draw
 from sqdet_cv.media.sources import read_picture
 from sqdet_cv.media.writers import write_picture
 

@@ -37,7 +37,7 @@ class Evaluation:
     Attributes:
         labels: C class names.
         images: every image with its detections down to the lowest score, matched.
-        curves: the ranked detections of each class. everything: those of all classes together.
+        curves: the ranked detections of each class. all_classes: those of all classes together.
         classes: VOC's AP of each class. coco: COCO's.
         score: the threshold from which on detections count for the rest: what a user would see.
         kept: `images` with the detections from that score on. errors, confusion: of these.

@@ -57,7 +57,7 @@ def report_html(evaluation: Evaluation, model: str, data: str) -> str:
     missed = missed_objects(e.kept, e.labels, MISTAKES)
     parts = [
         f"<h1>{escape(title)}</h1>",
-        f"<p>{len(e.photos)} images, {e.everything.objects} objects of {len(e.labels)} classes; difficult objects and "
+        f"<p>{len(e.photos)} images, {e.all_classes.objects} objects of {len(e.labels)} classes; difficult objects and "
         "the classes that an image is not labelled for are not counted. A detection is right if its IoU with an object "
         f"of its class that no surer one has found is at least {HIT_IOU:g}.</p>",
         _table(["measure", "points of 100"], _summary(e)),
