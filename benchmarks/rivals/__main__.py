@@ -40,7 +40,7 @@ from train.detectors.darknet import DarknetDetector
 from ..lib.steps import PICTURES, Steps, Stopwatch
 from .models import Model, check_models, find_ours, find_rivals
 from .plot import plot_rivals
-from .results import Accuracy, Annotation, Speed, join, load_rows, save_rows, table
+from .results import Accuracy, Row, Speed, join, load_rows, save_rows, table
 
 ANIMALS = ("cat", "cow", "dog", "horse", "sheep")
 WARM_UP = 5  # rounds
@@ -177,7 +177,7 @@ def find_reference(asked: str | None, models: Sequence[Model]) -> str | None:
     return asked or (REFERENCE if REFERENCE in names else None)
 
 
-def run(args: argparse.Namespace) -> list[Annotation]:
+def run(args: argparse.Namespace) -> list[Row]:
     """Everything that can be wrong is looked at before anything is measured."""
     others = [load_rows(path) for path in args.join]
     if args.only != "speed" or any(row.accuracy for other in others for row in other):
@@ -193,7 +193,7 @@ def run(args: argparse.Namespace) -> list[Annotation]:
     detectors = {model.name: open_model(model) for model in models}
     scale = None if args.only == "speed" else Scale(args.data, args.lists, args.out / "accuracy.json")
     rows = [
-        Annotation(
+        Row(
             model.name, model.ours, model.digest, detectors[model.name].spec.input_wh, model.parameters, model.bytes
         )
         for model in models

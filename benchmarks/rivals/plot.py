@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from train.common.plotting import RED, make_figure, png_bytes
 
-from .results import Annotation, place_name, places
+from .results import Row, place_name, places
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -39,7 +39,7 @@ class Point(NamedTuple):
     filled: bool = True
 
 
-def speed_points(rows: Sequence[Annotation]) -> list[Point]:
+def speed_points(rows: Sequence[Row]) -> list[Point]:
     """A point for each model and OpenCV that it was timed with; the OpenCV is named where it is not the first."""
     columns = places(rows)
     points = []
@@ -52,7 +52,7 @@ def speed_points(rows: Sequence[Annotation]) -> list[Point]:
     return points
 
 
-def size_points(rows: Sequence[Annotation]) -> list[Point]:
+def size_points(rows: Sequence[Row]) -> list[Point]:
     return [
         Point(row.bytes / 1e6, 100 * row.accuracy.map, row.name, row.ours)
         for row in rows
@@ -60,7 +60,7 @@ def size_points(rows: Sequence[Annotation]) -> list[Point]:
     ]
 
 
-def plot_rivals(rows: Sequence[Annotation]) -> bytes | None:
+def plot_rivals(rows: Sequence[Row]) -> bytes | None:
     """A PNG with a panel for time and one for size, or the one that there are numbers for; None if there are none."""
     where = places(rows)
     panels = [

@@ -56,7 +56,7 @@ class Speed:
 
 
 @dataclass(frozen=True)
-class Annotation:
+class Row:
     """One model; `digest` tells whether another run's is the same."""
 
     name: str
@@ -69,11 +69,11 @@ class Annotation:
     speeds: tuple[Speed, ...] = ()
 
 
-def save_rows(path: Path, rows: Sequence[Annotation]) -> None:
+def save_rows(path: Path, rows: Sequence[Row]) -> None:
     write_text_atomically(path, json.dumps([dataclasses.asdict(row) for row in rows], indent=1, allow_nan=False) + "\n")
 
 
-def load_rows(path: Path) -> list[Annotation]:
+def load_rows(path: Path) -> list[Row]:
     """What `save_rows` wrote. Raises TrainError that names the file."""
     try:
         return [_row(dict(values)) for values in json.loads(path.read_text(encoding="utf-8"))]
@@ -83,14 +83,14 @@ def load_rows(path: Path) -> list[Annotation]:
         raise TrainError(f"{path}: not the rivals.json of a run: {error}") from None
 
 
-def _row(values: dict) -> Annotation:
+def _row(values: dict) -> Row:
     values["input_wh"] = tuple(values["input_wh"])
     values["speeds"] = tuple(Speed(**speed) for speed in values["speeds"])
     values["accuracy"] = values["accuracy"] and Accuracy(**values["accuracy"])
-    return Annotation(**values)
+    return Row(**values)
 
 
-def join(rows: Sequence[Annotation], others: Sequence[Annotation]) -> list[Annotation]:
+def join(rows: Sequence[Row], others: Sequence[Row]) -> list[Row]:
     """`rows` with what `others` know besides: speeds in another OpenCV or with other threads, mAP where there is none,
     and models with files that `rows` do not have."""
     extra = {row.digest: row for row in others}
@@ -107,13 +107,13 @@ def join(rows: Sequence[Annotation], others: Sequence[Annotation]) -> list[Annot
     return joined
 
 
-def places(rows: Sequence[Annotation]) -> list[tuple[str, int]]:
+def places(rows: Sequence[Row]) -> list[tuple[str, int]]:
     """Each OpenCV and number of threads that something was timed with, the one with most models first."""
     all_places = [speed.where for row in rows for speed in row.speeds]
     return sorted(set(all_places), key=lambda where: (-all_places.count(where), where))
 
 
-def speed_at(row: Annotation, where: tuple[str, int]) -> Speed | None:
+def speed_at(row: Row, where: tuple[str, int]) -> Speed | None:
     return next((speed for speed in row.speeds if speed.where == where), None)
 
 
@@ -121,7 +121,7 @@ def place_name(where: tuple[str, int]) -> str:
     return f"OpenCV {where[0]}, {where[1]} thread{'s' * (where[1] != 1)}"
 
 
-def table(rows: Sequence[Annotation]) -> str:
+def table(rows: Sequence[Row]) -> str:
     """Markdown: a row a model, best mAP first, ours bold; then how it was measured."""
     columns = places(rows)
     heads = ["model", "input", "parameters", "files", "mAP", "5 animals", "COCO AP"]
@@ -138,7 +138,7 @@ def table(rows: Sequence[Annotation]) -> str:
     return "\n".join([*lines, "", *_conditions(rows, columns)]) + "\n"
 
 
-def _conditions(rows: Sequence[Annotation], columns: Sequence[tuple[str, int]]) -> Iterator[str]:
+def _conditions(rows: Sequence[Row], columns: Sequence[tuple[str, int]]) -> Iterator[str]:
     if photos := next((row.accuracy.photos for row in rows if row.accuracy), None):
         yield f"mAP at IoU 0.5 (area) and COCO AP 50:95 in points of 100, {photos}."
     for where in columns:
@@ -155,7 +155,7 @@ def _line(cells: Sequence[str]) -> str:
     return f"| {' | '.join(cells)} |"
 
 
-def _map(row: Annotation) -> float | None:
+def _map(row: Row) -> float | None:
     return row.accuracy and row.accuracy.map
 
 

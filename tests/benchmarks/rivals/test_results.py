@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from benchmarks.rivals.plot import plot_rivals, size_points, speed_points
-from benchmarks.rivals.results import Accuracy, Annotation, Speed, join, load_rows, places, save_rows, table
+from benchmarks.rivals.results import Accuracy, Row, Speed, join, load_rows, places, save_rows, table
 from train.common.errors import TrainError
 
 
@@ -21,11 +21,11 @@ def speed(total: float, opencv: str = "4.14.0", ratio: float | None = None) -> S
 
 
 ROWS = [
-    Annotation("mine", True, "d0", (256, 256), 1_182_625, 2_390_000, accuracy(0.266), (speed(13.2, ratio=1.61),)),
-    Annotation("small", False, "d1", (320, 320), 315_700, 1_270_000, accuracy(0.476), (speed(8.2, ratio=1.0),)),
-    Annotation("large", False, "d2", (320, 320), 872_000, 3_500_000, accuracy(None)),
+    Row("mine", True, "d0", (256, 256), 1_182_625, 2_390_000, accuracy(0.266), (speed(13.2, ratio=1.61),)),
+    Row("small", False, "d1", (320, 320), 315_700, 1_270_000, accuracy(0.476), (speed(8.2, ratio=1.0),)),
+    Row("large", False, "d2", (320, 320), 872_000, 3_500_000, accuracy(None)),
 ]
-NEWER = [Annotation("other name", True, "d0", (256, 256), 1_182_625, 2_390_000, None, (speed(11.0, "5.1.0"),))]
+NEWER = [Row("other name", True, "d0", (256, 256), 1_182_625, 2_390_000, None, (speed(11.0, "5.1.0"),))]
 
 
 def test_a_table_row_says_what_was_measured():
@@ -50,7 +50,7 @@ def test_another_run_adds_its_times():
 
 
 def test_what_this_run_measured_stays():
-    old = [Annotation("mine", True, "d0", (256, 256), 1_182_625, 2_390_000, accuracy(0.1), (speed(99.0),))]
+    old = [Row("mine", True, "d0", (256, 256), 1_182_625, 2_390_000, accuracy(0.1), (speed(99.0),))]
     assert join(ROWS, old) == ROWS
     assert join(old, ROWS)[0] == old[0]
 
@@ -62,7 +62,7 @@ def test_models_and_map_of_another_run_are_added():
 
 
 def test_map_on_other_photos_is_refused():
-    other = [Annotation("x", False, "d9", (1, 1), 1, 1, accuracy(0.3, photos="xyz"))]
+    other = [Row("x", False, "d9", (1, 1), 1, 1, accuracy(0.3, photos="xyz"))]
     with pytest.raises(TrainError, match="different images"):
         join(ROWS, other)
 
@@ -100,5 +100,5 @@ def test_the_plot_shows_ours_and_theirs_in_two_panels():
 
 
 @pytest.mark.parametrize("rows", [[], ROWS[2:], NEWER], ids=["nothing", "no mAP", "time alone"])
-def test_no_plot_without_points(rows: list[Annotation]):
+def test_no_plot_without_points(rows: list[Row]):
     assert plot_rivals(rows) is None

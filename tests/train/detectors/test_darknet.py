@@ -27,6 +27,21 @@ def test_a_darknet_model_detects_what_it_was_made_for(tmp_path: Path):
 
 
 @needs_importer
+@pytest.mark.parametrize("thresh", ["", "thresh=.5", "  thresh = 0.9  # high"], ids=["not said", "said", "with blanks"])
+def test_scores_below_opencvs_own_threshold_are_kept(tmp_path: Path, thresh: str):
+    """OpenCV would set scores below 0.2, or what the cfg says, to 0."""
+    cfg = make_darknet(tmp_path)
+    cfg.write_text(cfg.read_text().replace("[yolo]", f"[yolo]\n{thresh}"))
+    image = np.zeros((192, 192, 3), np.uint8)
+    image[:64, 96:] = (0, 0, 90)  # so red that the net is 15 % sure of an object
+    found = DarknetDetector(cfg, ("one", "two"), score_threshold=0.05)(image)
+    confidence = 1 / (1 + np.exp(6 - 12 * 90 / 255))
+    assert found.labels == ("one",)
+    np.testing.assert_allclose(found.scores, confidence / (1 + np.exp(-4)), atol=1e-4)
+    assert 0.1 < found.scores[0] < 0.2
+
+
+@needs_importer
 def test_a_wrong_number_of_labels_is_said(tmp_path: Path):
     detector = DarknetDetector(make_darknet(tmp_path), ("one", "two", "three"))
     with pytest.raises(TrainError, match="has 2 classes, expected 3"):
