@@ -44,7 +44,7 @@ def count_right(classifier: Classifier, photos: list[Path]) -> tuple[int, int]:
     if len(photos) != classes:
         raise SqdetError(f"{len(photos)} images (*.jpg); expected one for each of {classes} classes")
     top1 = top5 = 0
-    for class_id, path in enumerate(tqdm(photos, unit="photo", disable=None)):
+    for class_id, path in enumerate(tqdm(photos, unit="image", disable=None)):
         answers = [found.class_id for found in classifier(read_picture(path), top=5)]
         top1 += answers[0] == class_id
         top5 += class_id in answers

@@ -210,7 +210,7 @@ def main() -> None:
     samples = open_dataset(args.data, args.lists.split(","), spec.labels, args.annotations)
     if args.photos:
         samples = samples[:: max(1, len(samples) // args.photos)]
-    all_said = [listen(detector, sample) for sample in tqdm(samples, unit="photo")]
+    all_said = [listen(detector, sample) for sample in tqdm(samples, unit="image")]
     print(f"{args.checkpoint}, {args.lists}, {len(samples)} images, {spec.input_wh[0]} px\n\n| | mAP |\n|---|---|")
     for name, oracle in ORACLES.items():
         print(f"| {name} | {100 * ap_with(oracle, all_said, spec):.1f} |", flush=True)

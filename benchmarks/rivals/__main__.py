@@ -1,6 +1,6 @@
 """Ours beside other small detectors, all in cv2.dnn: mAP, time, parameters and bytes.
 
-    python -m benchmarks.rivals --rivals FOLDER --data VOC --lists test --out runs/rivals [--ours mine.onnx]
+    python -m benchmarks.rivals --rivals FOLDER --data VOC --splits val --out runs/rivals [--ours mine.onnx]
     python -m benchmarks.rivals --only speed --out runs/rivals5           (numpy and cv2 are enough: ours in OpenCV 5)
     python -m benchmarks.rivals ... --out runs/rivals --join runs/rivals5/rivals.json
 
@@ -62,7 +62,7 @@ def parse_arguments(argv: list[str] | None) -> argparse.Namespace:
     )
     parser.add_argument("--only", choices=("map", "speed"), help="measure only that")
     parser.add_argument("--data", help="data set, as of `python -m train eval`; for mAP")
-    parser.add_argument("--lists", default="test", help="its lists, comma-separated (default: test)")
+    parser.add_argument("--splits", "--lists", default="val", help="its splits, comma-separated (default: val)")
     parser.add_argument("--pictures", nargs="+", type=Path, default=PICTURES, help="to time on (default: samples)")
     parser.add_argument("--rounds", type=int, default=60)
     parser.add_argument("--threads", type=int, help="default: OpenCV's choice")
@@ -75,7 +75,7 @@ def parse_arguments(argv: list[str] | None) -> argparse.Namespace:
         if value is not None and value < 1:
             raise TrainError(f"{name} {value}: expected 1 or more")
     if args.only != "speed" and args.data is None:
-        raise TrainError("mAP needs --data and --lists; time alone: --only speed")
+        raise TrainError("mAP needs --data; time alone: --only speed")
     return args
 
 
@@ -128,14 +128,14 @@ class Scale:
         cache: JSON file with what was measured before, by digest of the model and of the images' labels.
     """
 
-    def __init__(self, data: str, lists: str, cache: Path) -> None:
+    def __init__(self, data: str, splits: str, cache: Path) -> None:
         # imported here: timing must run where there is neither torch nor pycocotools
         from train.data.formats.open_dataset import open_dataset
         from train.evaluation.coco import check_pycocotools
 
         check_pycocotools()
-        self.samples = open_dataset(data, lists.split(","), VOC_LABELS)
-        self.photos = f"{len(self.samples)} images of {Path(data).name} {lists}"
+        self.samples = open_dataset(data, splits.split(","), VOC_LABELS)
+        self.photos = f"{len(self.samples)} images of {Path(data).name} {splits}"
         self.photos_digest = _labels_digest(self.samples)
         self._cache = cache
         try:
@@ -191,7 +191,7 @@ def run(args: argparse.Namespace) -> list[Row]:
     if args.threads:
         cv2.setNumThreads(args.threads)
     detectors = {model.name: open_model(model) for model in models}
-    scale = None if args.only == "speed" else Scale(args.data, args.lists, args.out / "accuracy.json")
+    scale = None if args.only == "speed" else Scale(args.data, args.splits, args.out / "accuracy.json")
     rows = [
         Row(
             model.name, model.ours, model.digest, detectors[model.name].spec.input_wh, model.parameters, model.bytes

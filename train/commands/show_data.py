@@ -78,7 +78,7 @@ def run(args: argparse.Namespace) -> None:
     spec = ModelSpec(labels, (args.size, args.size), (1, 1), ((args.size, args.size),))
     data = DetectionData(samples, spec, augment, args.seed, epoch=0)
     chosen = np.random.default_rng(args.seed).permutation(len(samples))[: args.count]
-    images = [draw_view(data.view(int(i))[0], labels) for i in tqdm(chosen, unit="photo", delay=1)]
+    images = [draw_view(data.view(int(i))[0], labels) for i in tqdm(chosen, unit="image", delay=1)]
     with atomic_path(args.out) as temporary:
         if not cv2.imwrite(str(temporary), sheet(images, min(args.columns, len(images)))):
             raise TrainError(f"{args.out}: OpenCV cannot write it")

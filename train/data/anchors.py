@@ -90,7 +90,7 @@ def network_shapes(samples: Sequence[Sample], size_wh: tuple[int, int]) -> np.nd
     """(n, 2) float64: width and height of all boxes after stretching each image to size_wh."""
     shapes = [np.zeros((0, 2))]
     # An image is read only where its XML does not say its size; then this takes long.
-    for sample in tqdm([s for s in samples if len(s.boxes_xyxy)], desc="box shapes", unit="photo", delay=1):
+    for sample in tqdm([s for s in samples if len(s.boxes_xyxy)], desc="box shapes", unit="image", delay=1):
         photo_wh = sample.size_wh or read_image(sample.image_path).shape[1::-1]
         shapes.append((sample.boxes_xyxy[:, 2:] - sample.boxes_xyxy[:, :2]) * (np.array(size_wh) / photo_wh))
     return np.concatenate(shapes)

@@ -48,7 +48,7 @@ def write_crops(
     written = 0
     with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}-") as temporary:
         whole = Path(temporary) / folder.name
-        for sample in tqdm(samples, desc=folder.name, unit="photo", disable=None):
+        for sample in tqdm(samples, desc=folder.name, unit="image", disable=None):
             image = read_image(sample.image_path)
             for n, (box, class_id) in enumerate(zip(sample.boxes_xyxy, sample.class_ids)):
                 if sample.ignore[n] or min(box[2:] - box[:2]) < min_side:

@@ -57,7 +57,7 @@ class Evaluation:
 
 def detect_all(detector: AnyDetector, samples: Sequence[Sample], progress: bool = False) -> list[Detections]:
     """Runs the detector on every image."""
-    return [detector(read_image(sample.image_path)) for sample in tqdm(samples, unit="photo", disable=not progress)]
+    return [detector(read_image(sample.image_path)) for sample in tqdm(samples, unit="image", disable=not progress)]
 
 
 def evaluate(

@@ -126,7 +126,7 @@ def run(args: argparse.Namespace) -> None:
     teacher = open_together(args.teacher, labels, min(TEACHER_THRESHOLD, args.doubt), mirror=args.mirror)
     names = file_names(args.teacher)
     objects = with_objects = 0
-    for sample in tqdm(samples, unit="photo"):
+    for sample in tqdm(samples, unit="image"):
         found = teacher(read_image(sample.image_path))
         added = complete(sample, labels, found, config)
         shares = partial(probabilities, found=found, labels=labels, config=config) if args.probabilities else None

@@ -46,7 +46,7 @@ def test_all_are_timed_in_one_run(tmp_path: Path):
 
 @needs_importer
 def test_a_second_run_measures_only_what_changed(tmp_path: Path, monkeypatch):
-    devkit = write_devkit(tmp_path / "voc", {"test": 3})
+    devkit = write_devkit(tmp_path / "voc", {"val": 3})
     out, folder = tmp_path / "out", rival_folder(tmp_path / "peers")
     command = ["--only", "map", "--rivals", str(folder), "--data", str(devkit), "--out", str(out)]
     assert main(command) == 0
@@ -70,7 +70,7 @@ def test_a_second_run_measures_only_what_changed(tmp_path: Path, monkeypatch):
 
 @needs_importer
 def test_speed_of_one_run_joins_the_map_of_another(tmp_path: Path):
-    devkit = write_devkit(tmp_path / "voc", {"test": 2})
+    devkit = write_devkit(tmp_path / "voc", {"val": 2})
     timed, out = tmp_path / "timed", tmp_path / "out"
     assert main(["--only", "speed", "--out", str(timed), "--rounds", "1"]) == 0
     command = ["--only", "map", "--data", str(devkit), "--out", str(out), "--join", str(timed / "rivals.json")]

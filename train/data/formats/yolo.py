@@ -50,7 +50,7 @@ def load_yolo(yaml_path: Path, name: str, labels: Sequence[str]) -> list[Sample]
     pictures = [picture for place in places for picture in _image_files(base / str(place))]
     patterns = _labelled_patterns(content, names, yaml_path)
     samples = []
-    for picture in tqdm(pictures, desc=f"{name}: sizes", unit="photo", delay=1):
+    for picture in tqdm(pictures, desc=f"{name}: sizes", unit="image", delay=1):
         inside = picture.relative_to(base).as_posix() if picture.is_relative_to(base) else picture.as_posix()
         known = next((known for pattern, known in patterns if fnmatch(inside, pattern)), names)
         samples.append(read_txt(txt_path(picture), picture, names, known, labels))
