@@ -9,10 +9,11 @@ import cv2
 import numpy as np
 
 from .dnn.model_file import load_model
-from .dnn.preprocess import check_image, classifier_blob
+from .dnn.preprocess import classifier_blob
 from .dnn.startup import start_network
 from .errors import ModelFileError, SqdetError
 from .spec.classifier_spec import ClassifierSpec
+from .util.images import check_image
 
 OUTPUT = "probabilities"  # of the files that `python -m export classifier` writes
 

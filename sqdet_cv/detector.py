@@ -14,9 +14,10 @@ from .dnn import caffe as caffe_file
 from .dnn.backends import CPU
 from .dnn.log_level import quiet_opencv
 from .dnn.model_file import load_model
-from .dnn.preprocess import check_image, images_to_blob
+from .dnn.preprocess import images_to_blob
 from .dnn.startup import start_network
 from .errors import BackendError, ModelFileError, SqdetError
+from .util.images import check_image
 
 # The heads that `python -m export` writes: output names and, per image, their shapes in anchors and classes.
 HEADS = {

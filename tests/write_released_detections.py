@@ -10,7 +10,7 @@ import json
 import cv2
 
 from sqdet_cv.util.atomic_files import write_text_atomically
-from train.detectors.open_detector import TorchDetector
+from train.detectors.pytorch import TorchDetector
 
 from .released import DETECTIONS, PHOTOS, SCORE_THRESHOLD, released_net
 

@@ -11,17 +11,21 @@ from .common.errors import TrainError
 from .common.packages import needs_packages
 
 with needs_packages("python -m train"):
-    from .commands import anchors as anchors_command
-    from .commands import average as average_command
-    from .commands import diagnose, evaluate, show_data
-    from .commands import models as models_command
-    from .compress import pipeline as compress
-    from .compress import sensitivity
-    from .data import crops
-    from .teachers import pseudo_labels as label
-    from .trainers import classification as classify
-    from .trainers import detection as fit
-    from .tuning import search as tune
+    from .commands import (
+        anchors,
+        average,
+        classify,
+        compress,
+        crops,
+        diagnose,
+        evaluate,
+        fit,
+        label,
+        models,
+        sensitivity,
+        show_data,
+        tune,
+    )
 
 COMMANDS = {
     "fit": (fit, "train a detector"),
@@ -30,13 +34,13 @@ COMMANDS = {
     "classify": (classify, "train a SqueezeNet classifier"),
     "crops": (crops, "the boxes of a data set as images to classify"),
     "compress": (compress, "prune a detector and share its weights, with retraining"),
-    "average": (average_command, "the mean of several nets' weights"),
+    "average": (average, "the mean of several nets' weights"),
     "sensitivity": (sensitivity, "what it costs to prune one layer, or to let it share weights"),
     "label": (label, "complete a data set's labels with a teacher"),
-    "anchors": (anchors_command, "anchor shapes for a data set, and how many are worth having"),
+    "anchors": (anchors, "anchor shapes for a data set, and how many are worth having"),
     "show-data": (show_data, "a sheet of augmented samples with their boxes"),
     "diagnose": (diagnose, "images of what goes on inside a net"),
-    "models": (models_command, "parameters, work and size of each net"),
+    "models": (models, "parameters, work and size of each net"),
 }
 
 

@@ -27,13 +27,13 @@ from sqdet_cv.util.atomic_files import atomic_path, write_text_atomically
 from train.checkpoints.native import net_from_checkpoint
 from train.compress.config import MAX_BITS, CompressConfig
 from train.compress.pipeline import Compress
-from train.compress.prune import zero_share
 from train.compress.sensitivity import numbers, read_scan
 from train.compress.weight_sharing import share_counts, share_weights
 from train.data.formats.open_dataset import open_dataset
-from train.detectors.open_detector import TorchDetector
+from train.detectors.pytorch import TorchDetector
 from train.evaluation.evaluate import EVAL_SCORE_THRESHOLD, evaluate, mean_ap
 from train.models.fuse import convolutions, fuse_batchnorm
+from train.models.profile import zero_share
 from train.models.squeezedet import SqueezeDet
 
 BIAS_BITS = 6

@@ -27,7 +27,7 @@ from train.checkpoints.native import net_from_checkpoint
 from train.data.formats.open_dataset import open_dataset
 from train.data.formats.voc import Sample
 from train.data.loader import read_image
-from train.detectors.open_detector import TorchDetector
+from train.detectors.pytorch import TorchDetector
 from train.evaluation.evaluate import EVAL_SCORE_THRESHOLD, class_aps, mean_ap
 from train.evaluation.matching import HIT_IOU
 

@@ -193,9 +193,7 @@ def run(args: argparse.Namespace) -> list[Row]:
     detectors = {model.name: open_model(model) for model in models}
     scale = None if args.only == "speed" else Scale(args.data, args.splits, args.out / "accuracy.json")
     rows = [
-        Row(
-            model.name, model.ours, model.digest, detectors[model.name].spec.input_wh, model.parameters, model.bytes
-        )
+        Row(model.name, model.ours, model.digest, detectors[model.name].spec.input_wh, model.parameters, model.bytes)
         for model in models
     ]
     if args.only != "map":

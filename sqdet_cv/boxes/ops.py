@@ -70,3 +70,8 @@ def encode_boxes(boxes_xyxy: np.ndarray, spec: ModelSpec, anchor_ids: np.ndarray
     centre = (boxes[..., :2] - anchors[..., :2]) / anchors[..., 2:]
     sizes = np.log(boxes[..., 2:] / anchors[..., 2:])
     return np.concatenate([centre, sizes if spec.delta_order == "xywh" else sizes[..., ::-1]], axis=-1)
+
+
+def mirror_boxes(boxes_xyxy: np.ndarray, width: int) -> np.ndarray:
+    """(n, 4): the boxes left-right in an image of that width."""
+    return boxes_xyxy[:, [2, 1, 0, 3]] * np.float32([-1, 1, -1, 1]) + np.float32([width, 0, width, 0])

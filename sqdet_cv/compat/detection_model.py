@@ -15,9 +15,10 @@ from ..boxes.ops import clip_boxes
 from ..boxes.postprocess import finish, suppress
 from ..detector import Detector
 from ..dnn.backends import BACKENDS, backend_of
-from ..dnn.preprocess import check_image, images_to_blob
+from ..dnn.preprocess import images_to_blob
 from ..errors import SqdetError
 from ..spec.detector_spec import ModelSpec
+from ..util.images import check_image
 
 
 class SqueezeDetModel:

@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 
 from ..detections import Detection, Detections
-from ..dnn.preprocess import check_image
+from ..util.images import check_image
 
 FONT = cv2.FONT_HERSHEY_SIMPLEX
 CAPITAL_HEIGHT = 22  # pixels of a capital letter of FONT at scale 1

@@ -1,4 +1,4 @@
-"""Checkpoints: everything a run needs to go on exactly, and what an export needs to stand alone."""
+"""Checkpoints: all that a run needs to be resumed exactly, and all that an export needs."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ CLASSIFIER_FORMAT = "sqdet-classifier-checkpoint-1"
 
 
 def save_checkpoint(path: str | Path, net: SqueezeDet, spec: ModelSpec, ema: dict, state: dict) -> None:
-    """Writes {format, spec, net, anchors_per_cell, model, ema, **state} at once or not at all."""
+    """Writes {format, spec, net, anchors_per_cell, model, ema, **state} whole or not at all."""
     values = {
         "format": FORMAT,
         "spec": spec.to_json(),
@@ -33,10 +33,15 @@ def save_checkpoint(path: str | Path, net: SqueezeDet, spec: ModelSpec, ema: dic
     _write(path, values | state)
 
 
+def save_plain(path: str | Path, net: SqueezeDet, spec: ModelSpec, trained: dict) -> None:
+    """Writes a checkpoint of a net that is not being trained; `trained` is the config of the run it came from."""
+    save_checkpoint(path, net, spec, net.state_dict(), {"config": trained})
+
+
 def save_classifier(
     path: str | Path, net: SqueezeNet, version: str, spec: ClassifierSpec, ema: dict, state: dict
 ) -> None:
-    """Writes {format, spec, version, model, ema, **state} at once or not at all."""
+    """Writes {format, spec, version, model, ema, **state} whole or not at all."""
     values = {
         "format": CLASSIFIER_FORMAT,
         "spec": spec.to_json(),

@@ -13,16 +13,19 @@ from ..data.sample import Sample
 SPLITS_HELP = "comma-separated splits of the data set"
 
 
-def add_data_options(parser: argparse.ArgumentParser, splits: str | None = "val") -> None:
-    """Adds --data, --splits (once called --lists) and --labels; `splits` is the default, None makes it required."""
+def add_data_options(parser: argparse.ArgumentParser, splits: str | None = "val", labels: bool = True) -> None:
+    """Adds --data, --splits (once called --lists) and, for commands without a model that knows them, --labels.
+
+    Args:
+        splits: the default; None makes --splits required.
+    """
     parser.add_argument("--data", required=True, help=DATA_HELP)
-    default = {"required": True} if splits is None else {"default": splits}
     text = SPLITS_HELP if splits is None else f"{SPLITS_HELP} (default: {splits})"
-    parser.add_argument("--splits", help=text, **default)
-    parser.add_argument("--lists", dest="splits", default=argparse.SUPPRESS, help=argparse.SUPPRESS)
-    parser.add_argument("--labels", default="", help=LABELS_HELP)
+    parser.add_argument("--splits", "--lists", default=splits, required=splits is None, help=text)
+    if labels:
+        parser.add_argument("--labels", help=LABELS_HELP)
 
 
-def load_samples(args: argparse.Namespace, labels: Sequence[str]) -> list[Sample]:
-    """The images of the splits that were asked for."""
-    return open_dataset(args.data, args.splits.split(","), tuple(labels))
+def load_samples(args: argparse.Namespace, labels: Sequence[str], annotations: str | None = None) -> list[Sample]:
+    """The images of --splits, in their order; `annotations` as for `open_dataset`."""
+    return open_dataset(args.data, args.splits.split(","), tuple(labels), annotations or None)

@@ -9,8 +9,6 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from torch import nn
-
 from ..checkpoints.exported import SUFFIXES
 from ..checkpoints.native import (
     classifier_from_checkpoint,
@@ -23,28 +21,11 @@ from ..common.options import require_at_least
 from ..common.plotting import require_matplotlib
 from ..data.formats.open_dataset import HELP as DATA_HELP
 from ..data.formats.open_dataset import open_dataset
-from ..diagnosis.activation_plots import plot_activations, plot_dead_units
 from ..diagnosis.activations import measure
 from ..diagnosis.confidence import count_confidences, plot_confidence
 from ..diagnosis.history import History, load_history
 from ..diagnosis.monitor import MOST_PICTURES, PICTURES, find_warnings, monitored_images
-from ..diagnosis.weight_plots import plot_conv1_filters, plot_weights
-
-
-def draw_history(folder: str | Path, history: History) -> list[Path]:
-    """Writes activations.png and dead_units.png into the folder, of a history with an epoch at least."""
-    folder = Path(folder)
-    plot_activations(folder / "activations.png", history)
-    plot_dead_units(folder / "dead_units.png", history)
-    return [folder / "activations.png", folder / "dead_units.png"]
-
-
-def draw_weights(folder: str | Path, net: nn.Module) -> list[Path]:
-    """Writes conv1_filters.png and weights.png into the folder."""
-    folder = Path(folder)
-    plot_conv1_filters(folder / "conv1_filters.png", net)
-    plot_weights(folder / "weights.png", net)
-    return [folder / "conv1_filters.png", folder / "weights.png"]
+from ..diagnosis.plots import draw_history, draw_weights
 
 
 def find_checkpoint(path: Path) -> Path:
@@ -61,18 +42,21 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "source", metavar="RUN", help="folder of a run (its best.pt, else last.pt is taken), or a checkpoint"
     )
-    parser.add_argument("--data", default="", help=f"{DATA_HELP} (default: none, and no image that needs images)")
-    parser.add_argument("--lists", default="train", help="lists whose images the net is watched on (default: train)")
-    parser.add_argument("--val", default="val", help="lists to count confidences on (default: val)")
-    parser.add_argument("--photos", type=int, default=PICTURES, help=f"how many to watch on (default: {PICTURES})")
+    parser.add_argument("--data", help=f"{DATA_HELP} (default: none, and no plot that needs images)")
+    splits_help = "splits on whose images the activations are measured (default: train)"
+    parser.add_argument("--splits", "--lists", default="train", help=splits_help)
+    parser.add_argument("--val", default="val", help="splits to count confidences on (default: val)")
+    parser.add_argument(
+        "--images", "--photos", type=int, default=PICTURES, help=f"how many to measure on (default: {PICTURES})"
+    )
     parser.add_argument("--workers", type=int, default=1, help="processes that load images; 0: none (default: 1)")
-    parser.add_argument("--out", default="", help="folder for the images (default: the run's)")
+    parser.add_argument("--out", help="folder for the plots (default: the run's)")
 
 
 def run(args: argparse.Namespace) -> None:
-    require_at_least(args, {"photos": 1, "workers": 0})
-    if args.photos > MOST_PICTURES:
-        raise TrainError(f"--photos {args.photos}: expected {MOST_PICTURES} at most")
+    require_at_least(args, {"images": 1, "workers": 0})
+    if args.images > MOST_PICTURES:
+        raise TrainError(f"--images {args.images}: expected {MOST_PICTURES} at most")
     require_matplotlib()
     checkpoint = find_checkpoint(Path(args.source))
     if not args.out and checkpoint.suffix in SUFFIXES:
@@ -87,10 +71,10 @@ def run(args: argparse.Namespace) -> None:
     else:
         net, spec = net_from_checkpoint(checkpoint)
         if args.data:
-            watched, val = (open_dataset(args.data, lists.split(","), spec.labels) for lists in (args.lists, args.val))
+            watched, val = (open_dataset(args.data, lists.split(","), spec.labels) for lists in (args.splits, args.val))
             if not history.epochs:
                 epoch = 1 if checkpoint.suffix in SUFFIXES else max(load_checkpoint(checkpoint).get("epoch", 0), 1)
-                history = History().with_epoch(epoch, measure(net, monitored_images(watched, spec, args.photos)))
+                history = History().with_epoch(epoch, measure(net, monitored_images(watched, spec, args.images)))
             counts = count_confidences(net, spec, val, args.workers)
             title = f"Confidence of {checkpoint} on {len(val)} images ({args.val})"
             written.append(out / "confidence.png")

@@ -6,59 +6,25 @@ A tag's number is the weight of the object. Grey boxes are neither right nor wro
 from __future__ import annotations
 
 import argparse
-from collections.abc import Sequence
 from pathlib import Path
 
 import cv2
-import numpy as np
-from tqdm import tqdm
 
-from sqdet_cv.detections import Detections
-from sqdet_cv.media.annotate import draw
-from sqdet_cv.spec.detector_spec import ModelSpec
 from sqdet_cv.util.atomic_files import atomic_path
 
 from ..common.errors import TrainError
-from ..common.labels import HELP as LABELS_HELP
 from ..common.labels import parse_labels
 from ..common.options import add_options, from_options, require_at_least
-from ..data.formats.open_dataset import HELP as DATA_HELP
-from ..data.formats.open_dataset import open_dataset
-from ..data.loader import DetectionData
+from ..common.plotting import sheet
+from ..data.formats.open_dataset import ANNOTATIONS_HELP
+from ..data.preview import draw_samples
 from ..data.transforms.augment import AugmentConfig
-from ..data.transforms.geometry import LabeledImage
-
-GREY_BGR = (160, 160, 160)
-GAP = 4  # pixels between the samples of a sheet
-
-
-def draw_view(view: LabeledImage, labels: Sequence[str]) -> np.ndarray:
-    """A copy of the view's image with its boxes."""
-    image_bgr = view.image_bgr.copy()
-    for x1, y1, x2, y2 in view.boxes_xyxy[view.ignore].round().astype(int).tolist():
-        cv2.rectangle(image_bgr, (x1, y1), (x2 - 1, y2 - 1), GREY_BGR, 2)
-    real = np.nonzero(~view.ignore)[0]
-    real = real[np.argsort(-view.weights[real], kind="stable")]  # Detections fall in their scores
-    names = tuple(labels[class_id] for class_id in view.class_ids[real])
-    return draw(image_bgr, Detections(view.boxes_xyxy[real], view.class_ids[real], view.weights[real], names))
-
-
-def sheet(images_bgr: Sequence[np.ndarray], columns: int) -> np.ndarray:
-    """Images of one size in rows of `columns`, on white, with gaps; the last row may be short."""
-    height, width = images_bgr[0].shape[:2]
-    rows = -(-len(images_bgr) // columns)
-    page = np.full((rows * (height + GAP) - GAP, columns * (width + GAP) - GAP, 3), 255, np.uint8)
-    for i, image_bgr in enumerate(images_bgr):
-        y, x = (i // columns) * (height + GAP), (i % columns) * (width + GAP)
-        page[y : y + height, x : x + width] = image_bgr
-    return page
+from .data_options import add_data_options, load_samples
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--data", required=True, help=DATA_HELP)
-    parser.add_argument("--lists", default="train", help="comma-separated lists (default: train)")
-    parser.add_argument("--annotations", default="", help="folder of XML files that replace those of the data set")
-    parser.add_argument("--labels", default="", help=LABELS_HELP)
+    add_data_options(parser, "train")
+    parser.add_argument("--annotations", help=ANNOTATIONS_HELP)
     parser.add_argument("--out", required=True, help="PNG file to write")
     parser.add_argument("--size", type=int, default=320, help="network input in pixels (default: 320)")
     parser.add_argument("--count", type=int, default=12, help="samples, chosen at random (default: 12)")
@@ -73,12 +39,8 @@ def run(args: argparse.Namespace) -> None:
         raise TrainError(f"--out {args.out}: expected a .png file")
     augment = from_options(args, AugmentConfig, "augment.")
     labels = parse_labels(args.labels)
-    samples = open_dataset(args.data, args.lists.split(","), labels, args.annotations or None)
-    # Of the spec a view needs the size and the mean colour; it has no anchors yet, so one stands in for them.
-    spec = ModelSpec(labels, (args.size, args.size), (1, 1), ((args.size, args.size),))
-    data = DetectionData(samples, spec, augment, args.seed, epoch=0)
-    chosen = np.random.default_rng(args.seed).permutation(len(samples))[: args.count]
-    images = [draw_view(data.view(int(i))[0], labels) for i in tqdm(chosen, unit="image", delay=1)]
+    samples = load_samples(args, labels, args.annotations)
+    images = draw_samples(samples, labels, args.size, augment, args.count, args.seed)
     with atomic_path(args.out) as temporary:
         if not cv2.imwrite(str(temporary), sheet(images, min(args.columns, len(images)))):
             raise TrainError(f"{args.out}: OpenCV cannot write it")

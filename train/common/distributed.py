@@ -7,7 +7,8 @@ that takes all of them (BatchNorm apart: without CUDA each process normalises by
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from itertools import cycle, islice
 from typing import Any, TypeVar
 
@@ -15,7 +16,7 @@ import torch
 import torch.distributed as dist
 
 # Its functions have the process group of the time of this import as a default argument. An optimiser's first step would
-# import it too: then they would keep the group, and gloo's threads, beyond `leave_processes` (PyTorch 2.13).
+# import it too: then they would keep the group, and gloo's threads, beyond `process_group` (PyTorch 2.13).
 import torch.distributed.nn.functional  # noqa: F401
 from torch import nn
 
@@ -45,10 +46,15 @@ def join_processes(device_name: str) -> torch.device:
     return device
 
 
-def leave_processes() -> None:
-    """Ends what `join_processes` began, its threads too: one that is still there when Python ends can abort it."""
-    if dist.is_initialized():
-        dist.destroy_process_group()
+@contextmanager
+def process_group() -> Iterator[None]:
+    """Ends, with its block, what `join_processes` began in it, its threads too: one that is still there when Python
+    ends can abort it."""
+    try:
+        yield
+    finally:
+        if dist.is_initialized():
+            dist.destroy_process_group()
 
 
 def count() -> int:

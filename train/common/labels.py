@@ -11,8 +11,8 @@ from .errors import TrainError
 HELP = "class names, comma-separated, or a text file with one a line (default: the 20 of PASCAL VOC)"
 
 
-def parse_labels(text: str) -> tuple[str, ...]:
-    """ "cat,dog" or the path of a file with a name a line; "" stands for VOC's classes.
+def parse_labels(text: str | None) -> tuple[str, ...]:
+    """ "cat,dog" or the path of a file with a name a line; None (or "") stands for VOC's classes.
 
     Raises:
         TrainError: a name is empty or stands there twice, or a file is named that is not there.

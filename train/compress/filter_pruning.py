@@ -117,12 +117,6 @@ def cells(net: SqueezeDet, input_wh: tuple[int, int]) -> dict[str, int]:
     return found
 
 
-def multiply_adds(net: SqueezeDet, input_wh: tuple[int, int]) -> int:
-    """Of all convolutions, for one image."""
-    places = cells(net, input_wh)
-    return sum(places[name] * conv.weight.numel() for name, conv in convolutions(net).items())
-
-
 def filter_costs(net: SqueezeDet, input_wh: tuple[int, int]) -> dict[str, int]:
     """Multiply-adds that one filter less saves, in its own convolution and in those that read it."""
     convs, places = convolutions(net), cells(net, input_wh)

@@ -9,9 +9,10 @@ import torch
 from sqdet_cv.spec.detector_spec import ModelSpec
 
 from ..checkpoints.native import load_checkpoint
+from ..models.profile import zero_share
 from ..models.squeezedet import SqueezeDet
 from ..trainers.detection import DetectionTrainer, FitConfig, load_samples
-from .prune import cubic_sparsity, prune, zero_share
+from .prune import cubic_sparsity, prune
 
 
 class FinetuneTrainer(DetectionTrainer):

@@ -1,42 +1,57 @@
-"""`python -m train compress`: prunes a detector, retrains it, lets its layers share weights, and retrains those.
+"""Prunes a detector, retrains it, lets its layers share weights, and retrains those.
 
-It takes three steps, each of which ends with a checkpoint that `python -m export onnx` takes: RUN/folded.pt,
-RUN/pruned.pt, RUN/compressed.pt. With --structured two more come after the first: RUN/sliced.pt, RUN/narrow.pt. A run
-goes on from those that are there, and within a step from the training run in RUN/narrow, RUN/prune or RUN/share.
+Each of these steps ends with a checkpoint that `python -m export onnx` takes: RUN/folded.pt, RUN/pruned.pt,
+RUN/compressed.pt; with `structured` also RUN/sliced.pt and RUN/narrow.pt after the first. A run goes on from those that
+are there, and within a step from the training run in RUN/narrow, RUN/prune or RUN/share.
 """
 
 from __future__ import annotations
 
-import argparse
 import copy
 import dataclasses
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 from sqdet_cv.spec.detector_spec import ModelSpec
 
-from ..checkpoints.exported import SUFFIXES
-from ..checkpoints.native import load_checkpoint, net_from_checkpoint, save_checkpoint
+from ..checkpoints.native import load_checkpoint, net_from_checkpoint, save_plain
 from ..common.errors import TrainError
-from ..common.options import add_options, from_options, from_yaml
+from ..common.options import from_yaml
 from ..data.formats.open_dataset import open_dataset
 from ..data.loader import Batch, DetectionData, epoch_order, make_loader
 from ..engine.optim import freeze
 from ..engine.run_folder import ARGS, begin_run, refuse_old_run
 from ..models.fuse import fuse_batchnorm, unfuse_batchnorm
+from ..models.profile import count_macs, zero_share
 from ..models.squeezedet import SqueezeDet
 from ..teachers.online import ViewTeacher
-from ..trainers.detection import CALIBRATION_STEPS, FitConfig, load_samples
+from ..trainers.detection import CALIBRATION_STEPS, FitConfig, load_samples, trained_config
 from .bit_allocation import layer_bits
 from .config import CompressConfig
-from .filter_pruning import check_share, choose, filter_costs, filters, fire_widths, loss_changes, multiply_adds, narrow
+from .filter_pruning import check_share, choose, filter_costs, filters, fire_widths, loss_changes, narrow
 from .finetune import FinetuneTrainer, GradualPruningTrainer
-from .prune import add_masks, prune, zero_share
+from .prune import add_masks, prune
 from .reconstruct import input_moments, refit
 from .summary import table
 from .weight_sharing import share_counts, share_weights
 
 SLICE_PHOTOS = 128  # that say which filters matter
+
+
+@dataclass(frozen=True)
+class CompressResult:
+    """What came of a compression.
+
+    Attributes:
+        checkpoint: RUN/compressed.pt, for `python -m export`.
+        zeros: share of the weights that are zero, in [0, 1].
+        table: a Markdown row for each layer: weights, zeros, values, and the ratio that sharing gives.
+    """
+
+    checkpoint: Path
+    zeros: float
+    table: str
 
 
 class Compress:
@@ -77,7 +92,7 @@ class Compress:
             raise TrainError(f"{out}: no run of `python -m train compress` to go on with")
         return cls(dataclasses.replace(from_yaml(path, CompressConfig), out=str(out)))
 
-    def run(self) -> None:
+    def run(self) -> CompressResult:
         """All that is still to do, or until Ctrl-C (SystemExit 130)."""
         if self.config.structured:
             self._step("folded.pt", self._sliced, "sliced.pt")
@@ -85,8 +100,7 @@ class Compress:
         self._step("narrow.pt" if self.config.structured else "folded.pt", self._pruned, "pruned.pt")
         self._step("pruned.pt", self._shared, "compressed.pt")
         net, _ = net_from_checkpoint(self.out / "compressed.pt")
-        print(table(net))
-        print(f"{self.out / 'compressed.pt'}: {100 * zero_share(net):.1f} % of the weights are zero")
+        return CompressResult(self.out / "compressed.pt", zero_share(net), table(net))
 
     def _step(self, source: str, change: Callable[[SqueezeDet, ModelSpec, FitConfig], SqueezeDet], result: str) -> None:
         """From the checkpoint `source` to the checkpoint `result`, unless that is there."""
@@ -105,7 +119,7 @@ class Compress:
         small = narrow(net, kept)
         refit(small, net, kept, input_moments(net, (batch.images for batch in batches)))
         widths = ", ".join(f"{path} {'-'.join(map(str, width))}" for path, width in fire_widths(small).items())
-        work = multiply_adds(small, size) / multiply_adds(net, size)
+        work = count_macs(small, size) / count_macs(net, size)
         print(f"{100 * work:.0f} % of the multiply-adds are left; squeeze-expand1x1-expand3x3 of {widths}")
         return small
 
@@ -147,16 +161,6 @@ class Compress:
         return net
 
 
-def trained_config(checkpoint: str) -> dict:
-    """How it was trained: the options of `python -m train fit`, the default ones for an exported model."""
-    if Path(checkpoint).suffix in SUFFIXES:
-        return dataclasses.asdict(FitConfig())
-    trained = load_checkpoint(checkpoint).get("config")
-    if trained is None:
-        raise TrainError(f"{checkpoint}: does not say how it was trained; expected one of `python -m train fit`")
-    return trained
-
-
 def ready_to_train(net: SqueezeDet, config: FitConfig, spec: ModelSpec) -> SqueezeDet:
     """The folded net with BatchNorm again."""
     return unfuse_batchnorm(
@@ -172,25 +176,16 @@ def first_batches(config: FitConfig, spec: ModelSpec, photos: int) -> list[Batch
     return list(make_loader(data, order, config.batch, config.workers))
 
 
-def save_plain(path: Path, net: SqueezeDet, spec: ModelSpec, trained: dict) -> None:
-    """A checkpoint of a net that is not being trained; `trained` is the config of the run it came from."""
-    save_checkpoint(path, net, spec, net.state_dict(), {"config": trained})
+def compress_detector(checkpoint: str, config: CompressConfig) -> CompressResult:
+    """Compresses a detector as `python -m train compress` does.
+
+    Raises:
+        TrainError: the checkpoint, the data or an option is wrong, said before anything is written.
+        SystemExit: Ctrl-C (130); `resume_compression` goes on.
+    """
+    return Compress.start(config, checkpoint).run()
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "checkpoint",
-        nargs="?",
-        help="of `python -m train fit` (its averaged weights are taken), or an exported .onnx or .sqdet",
-    )
-    parser.add_argument("--resume", metavar="RUN", help="go on with the run in this folder; its own options apply")
-    add_options(parser, CompressConfig)
-
-
-def run(args: argparse.Namespace) -> None:
-    if bool(args.checkpoint) == bool(args.resume):
-        raise TrainError("compress needs either a CHECKPOINT to begin with or --resume RUN")
-    if args.resume:
-        Compress.resume(args.resume).run()
-    else:
-        Compress.start(from_options(args, CompressConfig), args.checkpoint).run()
+def resume_compression(folder: str) -> CompressResult:
+    """Goes on with the run in a folder."""
+    return Compress.resume(folder).run()

@@ -75,13 +75,6 @@ def lamp_scores(weight: torch.Tensor) -> torch.Tensor:
     return torch.empty_like(scores).scatter_(0, order, scores).view(weight.shape).to(weight.dtype)
 
 
-@torch.no_grad()
-def zero_share(net: nn.Module) -> float:
-    """Which share of the weights of all convolutions is zero, in [0, 1]."""
-    weights = [conv.weight for conv in convolutions(net).values()]
-    return sum(int((weight == 0).sum()) for weight in weights) / sum(weight.numel() for weight in weights)
-
-
 def cubic_sparsity(step: int, steps: int, first: float, final: float) -> float:
     """The gradual schedule of Zhu & Gupta (arXiv 1710.01878, section 3): fast while much is redundant.
 

@@ -1,17 +1,14 @@
-"""`python -m train sensitivity`: what it costs to prune one layer, or to let it share weights, the others untouched.
+"""What it costs to prune one layer, or to let it share weights, the others untouched.
 
-Deep Compression's figures of that kind say where weights are redundant. The numbers go to OUT/sensitivity.json, which
-`python -m train compress --scan` reads, after every layer; the same command goes on with what is there. The image is
-OUT/sensitivity.png.
+Deep Compression's figures of that kind say where weights are redundant (arXiv 1510.00149, figure 6).
 """
 
 from __future__ import annotations
 
-import argparse
 import copy
-import importlib.util
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from torch import nn
@@ -20,22 +17,17 @@ from tqdm import tqdm
 from sqdet_cv.spec.detector_spec import ModelSpec
 from sqdet_cv.util.atomic_files import write_text_atomically
 
-from ..checkpoints.native import net_from_checkpoint
 from ..common.errors import TrainError
-from ..data.formats.open_dataset import HELP as DATA_HELP
-from ..data.formats.open_dataset import open_dataset
 from ..data.sample import Sample
-from ..detectors.open_detector import TorchDetector
+from ..detectors.pytorch import TorchDetector
 from ..evaluation.evaluate import EVAL_SCORE_THRESHOLD, evaluate, mean_ap
 from ..models.fuse import convolutions, fuse_batchnorm
 from ..models.squeezedet import SqueezeDet
-from .config import MAX_BITS
 from .prune import add_masks, prune
-from .sensitivity_plot import plot_scan
 from .weight_sharing import share_weights
 
 
-class Scan:
+class LayerScan:
     """The mAP of a net on some images, whole or with one layer changed."""
 
     def __init__(self, net: SqueezeDet, spec: ModelSpec, samples: Sequence[Sample]) -> None:
@@ -70,43 +62,53 @@ def numbers(text: str, kind: type, low: float, high: float, name: str) -> list:
     return sorted(set(values))
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("checkpoint", help="of `python -m train fit`")
-    parser.add_argument("--data", required=True, help=DATA_HELP)
-    parser.add_argument("--lists", default="val", help="comma-separated lists of images (default: val)")
-    parser.add_argument("--photos", type=int, default=0, help="only so many images, evenly from the list; 0: all")
-    parser.add_argument("--sparsities", default="0.3,0.5,0.7,0.9", help="shares to prune (default: 0.3,0.5,0.7,0.9)")
-    parser.add_argument("--bits", default="1,2,3,4", help="2^bits shared weights (default: 1,2,3,4)")
-    parser.add_argument("--out", default="runs/sensitivity", help="folder to write to (default: runs/sensitivity)")
+@dataclass(frozen=True)
+class Scan:
+    """The mAP in [0, 1] of a net with one layer changed.
+
+    Attributes:
+        map: of the net as it is.
+        pruned: {layer: {sparsity: mAP}}. shared: {layer: {bits: mAP}}. The inner keys are text, as in the JSON file.
+    """
+
+    map: float
+    pruned: dict[str, dict[str, float]]
+    shared: dict[str, dict[str, float]]
 
 
-def run(args: argparse.Namespace) -> None:
-    sparsities = numbers(args.sparsities, float, 0, 0.999, "sparsities")
-    bits = numbers(args.bits, int, 1, MAX_BITS, "bits")
-    if args.photos < 0:
-        raise TrainError(f"--photos {args.photos}: expected 0 or more")
-    if importlib.util.find_spec("matplotlib") is None:
-        raise TrainError("sensitivity draws with matplotlib: pip install '.[train]'")
-    net, spec = net_from_checkpoint(args.checkpoint)
-    samples = open_dataset(args.data, args.lists.split(","), spec.labels)
-    if args.photos:
-        samples = samples[:: max(len(samples) // args.photos, 1)][: args.photos]
-    asked = {"checkpoint": args.checkpoint, "data": args.data, "lists": args.lists, "photos": len(samples)}
-    asked |= {"sparsities": sparsities, "bits": bits}
-    path = Path(args.out) / "sensitivity.json"
-    found = read_scan(path, asked)
-    scan = Scan(net, spec, samples)
-    if "map" not in found:
-        found |= {"map": scan.measure(scan.net), "pruned": {}, "shared": {}}
-    bar = tqdm(convolutions(scan.net), desc=f"{len(samples)} images", unit="layer")
-    for layer in bar:
-        if layer in found["shared"]:
+def scan_sensitivity(
+    net: SqueezeDet,
+    spec: ModelSpec,
+    samples: Sequence[Sample],
+    sparsities: Sequence[float],
+    bits: Sequence[int],
+    cache: str | Path | None = None,
+    conditions: Mapping[str, object] | None = None,
+) -> Scan:
+    """Measures the net with each layer pruned to each sparsity, and with its weights shared at each number of bits.
+
+    Args:
+        sparsities: shares of a layer's weights to prune, in [0, 1). bits: 2^bits shared weights, 1 to 8.
+        cache: JSON file that is written after each layer; a scan that was stopped goes on with it.
+        conditions: what the numbers depend on beside these arguments; goes into the cache.
+
+    Raises:
+        TrainError: the cache is of another scan.
+    """
+    state = dict(conditions or {}) | {"sparsities": list(sparsities), "bits": list(bits)}
+    if cache is not None:
+        state = read_scan(Path(cache), state)
+    scan = LayerScan(net, spec, samples)
+    if "map" not in state:
+        state |= {"map": scan.measure(scan.net), "pruned": {}, "shared": {}}
+    for layer in tqdm(convolutions(scan.net), desc=f"{len(samples)} images", unit="layer"):
+        if layer in state["shared"]:
             continue
-        found["pruned"][layer] = {str(sparsity): scan.pruned(layer, sparsity) for sparsity in sparsities}
-        found["shared"][layer] = {str(count): scan.shared(layer, count) for count in bits}
-        write_text_atomically(path, json.dumps(found, indent=1) + "\n")
-    plot_scan(path.with_suffix(".png"), found)
-    print(f"{path}\n{path.with_suffix('.png')}")
+        state["pruned"][layer] = {str(sparsity): scan.pruned(layer, sparsity) for sparsity in sparsities}
+        state["shared"][layer] = {str(count): scan.shared(layer, count) for count in bits}
+        if cache is not None:
+            write_text_atomically(cache, json.dumps(state, indent=1) + "\n")
+    return Scan(state["map"], state["pruned"], state["shared"])
 
 
 def read_scan(path: Path, asked: dict) -> dict:

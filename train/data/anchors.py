@@ -91,9 +91,19 @@ def network_shapes(samples: Sequence[Sample], size_wh: tuple[int, int]) -> np.nd
     shapes = [np.zeros((0, 2))]
     # An image is read only where its XML does not say its size; then this takes long.
     for sample in tqdm([s for s in samples if len(s.boxes_xyxy)], desc="box shapes", unit="image", delay=1):
-        photo_wh = sample.size_wh or read_image(sample.image_path).shape[1::-1]
-        shapes.append((sample.boxes_xyxy[:, 2:] - sample.boxes_xyxy[:, :2]) * (np.array(size_wh) / photo_wh))
+        image_wh = sample.size_wh or read_image(sample.image_path).shape[1::-1]
+        shapes.append((sample.boxes_xyxy[:, 2:] - sample.boxes_xyxy[:, :2]) * (np.array(size_wh) / image_wh))
     return np.concatenate(shapes)
+
+
+def search_anchors(
+    shapes_wh: np.ndarray, counts: Sequence[int], seed: int = 0, metric: str = "iou"
+) -> dict[int, np.ndarray]:
+    """For each of `counts` the (count, 2) anchor shapes of `cluster_shapes`."""
+    return {
+        count: cluster_shapes(shapes_wh, count, seed, metric)
+        for count in tqdm(counts, desc="k-means", unit="K", delay=1)
+    }
 
 
 def find_anchors(samples: Sequence[Sample], size: int, count: int, seed: int) -> np.ndarray:

@@ -1,11 +1,7 @@
-"""`python -m train crops`: the boxes of a VOC data set as images in ImageNet's layout, for `train classify`.
-
-OUT/LIST/CLASS/PHOTO_N.jpg is box N of the image. Boxes marked difficult are left out.
-"""
+"""The boxes of a data set as images in ImageNet's layout."""
 
 from __future__ import annotations
 
-import argparse
 import os
 import tempfile
 from collections.abc import Sequence
@@ -16,10 +12,6 @@ import numpy as np
 from tqdm import tqdm
 
 from ..common.errors import TrainError
-from ..common.labels import HELP as LABELS_HELP
-from ..common.labels import parse_labels
-from .formats.open_dataset import HELP as DATA_HELP
-from .formats.open_dataset import open_dataset
 from .loader import read_image
 from .sample import Sample
 
@@ -38,7 +30,8 @@ def crop_box(image_bgr: np.ndarray, box_xyxy: np.ndarray, margin: float) -> np.n
 def write_crops(
     samples: Sequence[Sample], labels: Sequence[str], folder: Path, margin: float, min_side: int, max_side: int
 ) -> int:
-    """Writes FOLDER/CLASS/PHOTO_N.jpg and returns how many. The folder appears whole or not at all.
+    """Writes FOLDER/CLASS/IMAGE_N.jpg and returns how many there are. `ignore` objects are left out.
+    The folder appears whole or not at all.
 
     Args:
         min_side: boxes whose shorter side in the image has fewer pixels are left out.
@@ -74,27 +67,3 @@ def _shrink(image_bgr: np.ndarray, max_side: int) -> np.ndarray:
         return image_bgr
     size_wh = (max(round(width * scale), 1), max(round(height * scale), 1))
     return cv2.resize(image_bgr, size_wh, interpolation=cv2.INTER_AREA)
-
-
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--data", required=True, help=DATA_HELP)
-    parser.add_argument("--lists", default="train,val", help="comma-separated lists of images (default: train,val)")
-    parser.add_argument("--out", required=True, type=Path, help="folder to write; a folder per list goes into it")
-    parser.add_argument("--labels", default="", help=LABELS_HELP)
-    parser.add_argument("--margin", type=float, default=0.1, help="surroundings, as a share of the box (default: 0.1)")
-    parser.add_argument("--min-side", type=int, default=16, help="leave out boxes thinner than this (default: 16 px)")
-    parser.add_argument("--max-side", type=int, default=256, help="shrink larger crops to this (default: 256 px)")
-
-
-def run(args: argparse.Namespace) -> None:
-    if args.margin < 0:
-        raise TrainError(f"--margin {args.margin}: expected 0 or more")
-    if not 1 <= args.min_side <= args.max_side:
-        raise TrainError(f"--min-side {args.min_side}, --max-side {args.max_side}: expected 1 <= MIN <= MAX")
-    labels, lists = parse_labels(args.labels), args.lists.split(",")
-    for name in lists:
-        if (args.out / name).exists():
-            raise TrainError(f"{args.out / name}: exists already; remove it or name another --out")
-    for name, samples in {name: open_dataset(args.data, [name], labels) for name in lists}.items():
-        count = write_crops(samples, labels, args.out / name, args.margin, args.min_side, args.max_side)
-        print(f"{args.out / name}: {count} images of {len(list((args.out / name).iterdir()))} classes")

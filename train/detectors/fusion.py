@@ -7,10 +7,8 @@ from dataclasses import replace
 
 import numpy as np
 
-from sqdet_cv.boxes.ops import box_iou
+from sqdet_cv.boxes.ops import box_iou, mirror_boxes
 from sqdet_cv.detections import Detections
-
-from ..data.transforms.geometry import mirror_boxes
 
 SAME_IOU = 0.55  # the paper's: from it on two boxes of a class are of one object
 

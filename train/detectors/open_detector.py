@@ -1,4 +1,4 @@
-"""Any model file as a detector: image in, `Detections` out. So that all are measured and used by the same code."""
+"""Any model file as a detector, image in and `Detections` out, so that the same code measures and uses them all."""
 
 from __future__ import annotations
 
@@ -6,20 +6,17 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
-import torch
 
-from sqdet_cv.boxes.postprocess import NMS_THRESHOLD, SCORE_THRESHOLD, finish, select_convdet
+from sqdet_cv.boxes.postprocess import NMS_THRESHOLD
 from sqdet_cv.detections import Detections
 from sqdet_cv.detector import Detector
-from sqdet_cv.dnn.preprocess import images_to_blob
-from sqdet_cv.spec.detector_spec import ModelSpec
 
 from ..checkpoints.native import net_from_checkpoint
 from ..common.errors import TrainError
-from ..models.squeezedet import SqueezeDet
 from . import darknet
 from .darknet import DarknetDetector
 from .fusion import FusedDetector
+from .pytorch import TorchDetector
 
 AnyDetector = Callable[[np.ndarray], Detections]
 
@@ -28,34 +25,6 @@ MODEL_HELP = (
     "are fused"
 )
 MIRROR_HELP = "fuse also what is found in the mirror image"
-
-
-class TorchDetector:
-    """A net of ours in PyTorch, with the runtime's own pre- and post-processing."""
-
-    def __init__(
-        self,
-        net: SqueezeDet,
-        spec: ModelSpec,
-        score_threshold: float = SCORE_THRESHOLD,
-        nms_threshold: float = NMS_THRESHOLD,
-    ) -> None:
-        self.net, self.spec = net.eval(), spec
-        self.score_threshold, self.nms_threshold = score_threshold, nms_threshold
-        self.device = next(net.parameters()).device
-
-    @torch.no_grad()
-    def tensors(self, image_bgr: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """What the net says of each anchor: deltas (A, 4), class scores (A, C) and confidence (A,), float32."""
-        blob = torch.from_numpy(images_to_blob([image_bgr], self.spec)).to(self.device)
-        raw = self.net.split(self.net(blob))
-        tensors = (raw.deltas[0], raw.class_logits[0].softmax(dim=1), raw.confidence_logits[0].sigmoid())
-        deltas, class_scores, confidence = (tensor.cpu().numpy() for tensor in tensors)
-        return deltas, class_scores, confidence
-
-    def __call__(self, image_bgr: np.ndarray) -> Detections:
-        candidates = select_convdet(*self.tensors(image_bgr), self.spec, self.score_threshold)
-        return finish(*candidates, self.spec, image_bgr.shape[1::-1], self.nms_threshold)
 
 
 def open_detector(

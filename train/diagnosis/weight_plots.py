@@ -8,10 +8,9 @@ import cv2
 import numpy as np
 from torch import nn
 
-from ..commands.show_data import sheet
-from ..common.plotting import BLUE, RED, make_figure, make_panels, save
-from ..compress.prune import zero_share
+from ..common.plotting import BLUE, RED, make_figure, make_panels, save, sheet
 from ..models.fuse import convolutions
+from ..models.profile import zero_share
 from .layers import layer_name
 
 TILE = 56  # pixels of a filter's side in the image: whole multiples of 7 and of 8

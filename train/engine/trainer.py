@@ -8,6 +8,7 @@ import sys
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,24 @@ from .memory import keep_freed_memory
 from .optim import LRScheduler, ModelEma, train_mode
 from .run_folder import StopRequest, stop_on_interrupt, write_results
 from .tensorboard import EventLog
+
+
+@dataclass(frozen=True)
+class RunResult:
+    """What came of a run.
+
+    Attributes:
+        folder: where its checkpoints, args.yaml, results.csv and curves.png are.
+        history: a row of results.csv for each epoch.
+    """
+
+    folder: Path
+    history: list[dict[str, float]]
+
+    @property
+    def best(self) -> Path:
+        """The checkpoint of the best epoch."""
+        return self.folder / "best.pt"
 
 
 class Trainer(ABC):
@@ -119,8 +138,8 @@ class Trainer(ABC):
         if self.device.type == "cuda" and "cuda_rng" in saved:
             torch.cuda.set_rng_state(saved["cuda_rng"][distributed.rank()], self.device)
 
-    def run(self) -> None:
-        """Trains to the end, or until Ctrl-C, after which `resume` goes on."""
+    def run(self) -> RunResult:
+        """Trains to the end. Ctrl-C raises SystemExit (130) after the current step; `resume` goes on from there."""
         if self.epoch == len(self.steps):
             self.say(f"{self.out}: all of its {self.epoch} epochs are done")
         keep_freed_memory()
@@ -136,6 +155,7 @@ class Trainer(ABC):
                 self.say(f"stopped after epoch {self.epoch}: none of the last {self.config.patience} was better")
             if self.is_main_process:
                 self._draw()
+        return RunResult(self.out, self.history)
 
     def _train_epoch(self, stop: StopRequest) -> bool:
         """The rest of the current epoch; False if asked to stop before its end."""

@@ -1,4 +1,4 @@
-"""The same net with nothing but convolutions, which is what is exported, pruned and shared; and back again."""
+"""BatchNorm fused into the convolutions, as a net is exported, pruned and its weights are shared; and back again."""
 
 from __future__ import annotations
 
@@ -7,11 +7,12 @@ from collections.abc import Iterable, Mapping
 
 import torch
 from torch import nn
+from torch.nn.utils.fusion import fuse_conv_bn_weights
 
 from .batchnorm import recalibrate_batchnorm
 from .squeezedet import SqueezeDet
 
-IDLE_VARIANCE = 1 - 1e-5  # of a norm that changes no scale: BatchNorm's own eps makes it 1
+IDLE_VARIANCE = 1 - 1e-5  # BatchNorm adds its eps of 1e-5: a norm with this variance scales by 1
 
 
 def convolutions(net: nn.Module) -> dict[str, nn.Conv2d]:
@@ -20,29 +21,40 @@ def convolutions(net: nn.Module) -> dict[str, nn.Conv2d]:
 
 
 @torch.no_grad()
-def fuse_batchnorm(net: SqueezeDet) -> SqueezeDet:
-    """A copy that computes the same in evaluation mode, with plain weights: BatchNorm is part of the convolution
-    before it, and what `PruningMask` and `SharedWeights` make of a weight is the weight.
+def fuse_conv_weights(
+    weight: torch.Tensor, bias: torch.Tensor | None, norm: nn.BatchNorm2d
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Weight and bias of one convolution that computes what a convolution and the norm after it compute in evaluation
+    mode. They are computed in float64 and returned in the type of `weight`."""
+    moments = (norm.running_mean.double(), norm.running_var.double(), norm.eps)
+    fused = fuse_conv_bn_weights(
+        weight.double(), None if bias is None else bias.double(), *moments, norm.weight.double(), norm.bias.double()
+    )
+    return fused[0].to(weight.dtype), fused[1].to(weight.dtype)
 
-    A norm scales whole channels. Folded later, it would tear a shared weight into as many values as there are
-    channels.
+
+@torch.no_grad()
+def fuse_batchnorm(net: SqueezeDet) -> SqueezeDet:
+    """A copy that computes the same in evaluation mode and has convolutions only: each BatchNorm is part of the
+    convolution before it, and the weights are what `PruningMask` and `SharedWeights` make of them.
+
+    It comes before weights are shared: a norm scales whole channels, so fused later it would split each shared weight
+    into as many values as there are channels.
     """
     plain = SqueezeDet(
         dataclasses.replace(net.config, backbone_norm=False, head_norm=False), net.anchors_per_cell, net.num_classes
     )
     modules = dict(net.named_modules())
     for name, conv in convolutions(plain).items():
-        weight, bias = modules[name].weight, modules[name].bias
-        norm = _norm_after(name, modules)
-        if norm:
-            weight, bias = _fold_norm(weight, bias, norm)
+        old, norm = modules[name], _norm_after(name, modules)
+        weight, bias = fuse_conv_weights(old.weight, old.bias, norm) if norm else (old.weight, old.bias)
         conv.weight.copy_(weight)
         conv.bias.copy_(bias)
     return plain.eval()
 
 
 def fused_arrays(net: SqueezeDet) -> dict[str, torch.Tensor]:
-    """The weights of the folded net by layer, "features.fire2.squeeze.weight", as our exports name them."""
+    """The weights of the fused net by the names of our exports, as "features.fire2.squeeze.weight"."""
     arrays = {}
     for name, conv in convolutions(fuse_batchnorm(net)).items():
         layer = name.removesuffix(".0")  # the first module of a ConvAct
@@ -51,9 +63,11 @@ def fused_arrays(net: SqueezeDet) -> dict[str, torch.Tensor]:
 
 
 def unfuse(arrays: Mapping[str, torch.Tensor], own: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-    """What of the state of a net (`own`) such arrays fill. A layer with BatchNorm gets the folded weights and a norm
-    that does nothing but add the folded bias, so that it computes the same; before it is trained, such a norm is to be
-    settled (`norms.recalibrate_batchnorm`)."""
+    """The part of a net's state dict (`own`) that such arrays fill, the opposite of `fused_arrays`.
+
+    A layer with BatchNorm gets the fused weights and a norm that only adds the fused bias, so that it computes the
+    same. Before training, `recalibrate_batchnorm` must give such a norm real moments.
+    """
     found = {}
     for name in own:
         module, _, kind = name.rpartition(".")
@@ -92,29 +106,15 @@ def unfuse_batchnorm(net: SqueezeDet, images: Iterable[torch.Tensor]) -> Squeeze
 
 @torch.no_grad()
 def fused_weights(net: nn.Module) -> dict[str, torch.Tensor]:
-    """The weight of each convolution times the scale of the norm after it: what `fuse_batchnorm` would make of it."""
+    """The weight of each convolution times the scale of the norm after it: as `fuse_batchnorm` computes it."""
     modules = dict(net.named_modules())
     found = {}
     for name, conv in convolutions(net).items():
         norm = _norm_after(name, modules)
-        found[name] = (conv.weight.double() * _gain(norm)).to(conv.weight.dtype) if norm else conv.weight
+        found[name] = fuse_conv_weights(conv.weight, conv.bias, norm)[0] if norm else conv.weight
     return found
 
 
 def _norm_after(name: str, modules: Mapping[str, nn.Module]) -> nn.BatchNorm2d | None:
     norm = modules.get(f"{name.removesuffix('.0')}.1")  # the second layer of a ConvAct
     return norm if isinstance(norm, nn.BatchNorm2d) else None
-
-
-def _gain(norm: nn.BatchNorm2d) -> torch.Tensor:
-    """(out, 1, 1, 1) float64."""
-    return (norm.weight.double() / (norm.running_var.double() + norm.eps).sqrt())[:, None, None, None]
-
-
-def _fold_norm(
-    weight: torch.Tensor, bias: torch.Tensor | None, norm: nn.BatchNorm2d
-) -> tuple[torch.Tensor, torch.Tensor]:
-    """y = gamma (w x + b - mean) / sqrt(var + eps) + beta as one convolution, in float64."""
-    gain = _gain(norm)
-    shift = -norm.running_mean.double() if bias is None else bias.double() - norm.running_mean.double()
-    return weight.double() * gain, shift * gain.flatten() + norm.bias.double()

@@ -1,10 +1,9 @@
-"""`python -m train label`: fill the classes an image is not labelled for with detections of one or more teachers."""
+"""Boxes of a teacher for the classes that an image is not labelled for."""
 
 from __future__ import annotations
 
-import argparse
 import xml.etree.ElementTree as ET
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -16,20 +15,17 @@ from sqdet_cv.boxes.ops import box_iou
 from sqdet_cv.detections import Detections
 from sqdet_cv.util.atomic_files import write_bytes_atomically
 
-from ..common.errors import TrainError
-from ..common.labels import HELP, parse_labels
-from ..data.formats.open_dataset import HELP as DATA_HELP
-from ..data.formats.open_dataset import check_stems, open_dataset
+from ..data.formats.open_dataset import check_stems
 from ..data.loader import read_image
 from ..data.sample import Sample
-from ..detectors.open_detector import MIRROR_HELP, MODEL_HELP, file_names, open_together
-from .soft_labels import TEACHER_THRESHOLD, class_shares
+from ..detectors.open_detector import AnyDetector
+from .soft_labels import class_shares
 
 LEAST_SHARE = 0.005  # smaller probabilities are not written
 
 
 @dataclass(frozen=True)
-class LabelConfig:
+class PseudoLabelConfig:
     """When a detection of the teacher becomes a box."""
 
     threshold: float = 0.35  # score from which it is an object, weighted by its score
@@ -37,7 +33,7 @@ class LabelConfig:
     same_iou: float = 0.5  # overlap with a known box of the class from which it is that object again
 
 
-def complete(sample: Sample, labels: tuple[str, ...], found: Detections, config: LabelConfig) -> list[tuple]:
+def complete(sample: Sample, labels: tuple[str, ...], found: Detections, config: PseudoLabelConfig) -> list[tuple]:
     """The teacher's boxes that go beside the known ones: (label, box_xyxy, score, difficult)."""
     added = []
     for detection in found:
@@ -55,7 +51,9 @@ def complete(sample: Sample, labels: tuple[str, ...], found: Detections, config:
     return added
 
 
-def probabilities(box_xyxy: tuple, found: Detections, labels: tuple[str, ...], config: LabelConfig) -> dict[str, float]:
+def probabilities(
+    box_xyxy: tuple, found: Detections, labels: tuple[str, ...], config: PseudoLabelConfig
+) -> dict[str, float]:
     """What the teacher takes the object in a box for, as `class_shares`; {} where it does not see the object."""
     box = np.float32([box_xyxy])
     (shares,) = class_shares(box, found, len(labels), doubt=config.doubt, same_iou=config.same_iou)
@@ -100,38 +98,45 @@ def write_annotation(
     write_bytes_atomically(path, ET.tostring(root, encoding="utf-8"))
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--data", required=True, help=DATA_HELP)
-    parser.add_argument("--lists", required=True, help="comma-separated lists of images to complete")
-    parser.add_argument("--teacher", required=True, help=MODEL_HELP)
-    parser.add_argument("--mirror", action="store_true", help=MIRROR_HELP)
-    parser.add_argument(
-        "--probabilities",
-        action="store_true",
-        help="write for each object, those that people labelled too, how likely the teacher takes it for which class",
-    )
-    parser.add_argument("--out", required=True, help="folder for the completed XML files")
-    parser.add_argument("--labels", default="", help=HELP)
-    parser.add_argument("--threshold", type=float, default=LabelConfig.threshold, help="score that makes an object")
-    parser.add_argument("--doubt", type=float, default=LabelConfig.doubt, help="score that makes an ignored region")
+@dataclass(frozen=True)
+class LabelCounts:
+    """What the teacher added: boxes (without the difficult ones), images that got one, and images in all."""
+
+    boxes: int
+    images_with_boxes: int
+    images: int
 
 
-def run(args: argparse.Namespace) -> None:
-    if not 0 < args.doubt <= args.threshold < 1:
-        raise TrainError(f"--doubt {args.doubt} --threshold {args.threshold}: expected 0 < doubt <= threshold < 1")
-    config = LabelConfig(args.threshold, args.doubt)
-    labels = parse_labels(args.labels)
-    samples = open_dataset(args.data, args.lists.split(","), labels)
-    check_stems(samples, Path(args.out))
-    teacher = open_together(args.teacher, labels, min(TEACHER_THRESHOLD, args.doubt), mirror=args.mirror)
-    names = file_names(args.teacher)
-    objects = with_objects = 0
+def pseudo_label(
+    samples: Sequence[Sample],
+    labels: tuple[str, ...],
+    teacher: AnyDetector,
+    out_dir: str | Path,
+    config: PseudoLabelConfig | None = None,
+    *,
+    teacher_name: str = "teacher",
+    with_probabilities: bool = False,
+) -> LabelCounts:
+    """Writes OUT_DIR/STEM.xml for each image: the known boxes, and the teacher's for the classes without labels.
+
+    Args:
+        samples: images with what is known of them; no two may have one stem.
+        teacher: an image to `Detections`, with a score threshold of at most `config.doubt`.
+        teacher_name: what <teacher> in the XML says.
+        with_probabilities: also write the teacher's class probabilities for each object, known ones too.
+
+    Raises:
+        TrainError: two images have one stem, or an image cannot be read.
+    """
+    config, out_dir = config or PseudoLabelConfig(), Path(out_dir)
+    check_stems(samples, out_dir)
+    boxes = with_boxes = 0
     for sample in tqdm(samples, unit="image"):
-        found = teacher(read_image(sample.image_path))
-        added = complete(sample, labels, found, config)
-        shares = partial(probabilities, found=found, labels=labels, config=config) if args.probabilities else None
-        write_annotation(Path(args.out) / f"{sample.image_path.stem}.xml", sample, labels, added, names, shares)
+        detections = teacher(read_image(sample.image_path))
+        added = complete(sample, labels, detections, config)
+        shares = partial(probabilities, found=detections, labels=labels, config=config) if with_probabilities else None
+        write_annotation(out_dir / f"{sample.image_path.stem}.xml", sample, labels, added, teacher_name, shares)
         certain = sum(not difficult for *_, difficult in added)
-        objects += certain
-        with_objects += certain > 0
-    print(f"{args.out}: {objects} boxes of the teacher in {with_objects} of {len(samples)} images")
+        boxes += certain
+        with_boxes += certain > 0
+    return LabelCounts(boxes, with_boxes, len(samples))

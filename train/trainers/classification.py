@@ -1,8 +1,7 @@
-"""`python -m train classify`: trains a SqueezeNet classifier on a folder in ImageNet's layout."""
+"""Trains a SqueezeNet classifier on a folder in ImageNet's layout."""
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,13 +18,13 @@ from ..checkpoints.native import CLASSIFIER_FORMAT, classifier_from_checkpoint, 
 from ..common import distributed
 from ..common.device import find_device
 from ..common.errors import TrainError
-from ..common.options import add_options, from_dict, from_options, from_yaml, option, require_at_least
+from ..common.options import from_dict, option, require_at_least
 from ..data.image_folder import ClassifyData, CropConfig, ImageFolder, picture_order, read_image_folder
 from ..data.loader import ordered_batches
 from ..engine.config import LoopConfig
 from ..engine.run_folder import begin_run, refuse_old_run
-from ..engine.trainer import Trainer
-from ..evaluation.classification import measure
+from ..engine.trainer import RunResult, Trainer
+from ..evaluation.classification import Accuracy, measure
 from ..models.squeezenet import LAYOUTS, SqueezeNet, draw_weights
 
 SMALLEST = 32  # pixels; conv1 and three pools leave one cell
@@ -142,33 +141,33 @@ class ClassificationTrainer(Trainer):
         save_classifier(path, self.net, self.config.version, self.spec, self.average.values, state)
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    todo = parser.add_mutually_exclusive_group()
-    todo.add_argument("--resume", metavar="RUN", help="go on with the run in this folder; its own options apply")
-    todo.add_argument("--eval", metavar="CHECKPOINT", help="no training: top-1 and top-5 on the --val folder")
-    parser.add_argument("--config", metavar="FILE", help="args.yaml of another run; options given beside it come first")
-    add_options(parser, ClassifyConfig)
+def train_classifier(config: ClassifyConfig) -> RunResult:
+    """Trains a classifier as `python -m train classify` does.
+
+    Raises:
+        TrainError: the data or an option is wrong, said before anything is written.
+        SystemExit: Ctrl-C (130); `resume_classifier` goes on.
+    """
+    _require_data(config)
+    with distributed.process_group():
+        return ClassificationTrainer.start(config).run()
 
 
-def run(args: argparse.Namespace) -> None:
-    try:
-        if args.resume:
-            ClassificationTrainer.resume(args.resume).run()
-            return
-        base = from_yaml(args.config, ClassifyConfig) if args.config else None
-        config = from_options(args, ClassifyConfig, base=base)
-        if not config.data:
-            raise TrainError("classify needs --data, a folder with train/CLASS/*.jpg and val/CLASS/*.jpg")
-        if args.eval:
-            print_accuracy(args.eval, config)
-        else:
-            ClassificationTrainer.start(config).run()
-    finally:
-        distributed.leave_processes()
+def resume_classifier(folder: str | Path) -> RunResult:
+    """Goes on with the run in a folder."""
+    with distributed.process_group():
+        return ClassificationTrainer.resume(folder).run()
 
 
-def print_accuracy(checkpoint: str, config: ClassifyConfig) -> None:
+def evaluate_classifier(checkpoint: str | Path, config: ClassifyConfig) -> Accuracy:
+    """Top-1 and top-5 on the validation folder of the config."""
+    _require_data(config)
     net, _, spec = classifier_from_checkpoint(checkpoint)
     folder = read_image_folder(Path(config.data) / config.val, spec.labels)
     net.to(find_device(config.device), memory_format=torch.channels_last)
-    print(measure(net, folder, spec, config.batch, config.workers, progress=True))
+    return measure(net, folder, spec, config.batch, config.workers, progress=True)
+
+
+def _require_data(config: ClassifyConfig) -> None:
+    if not config.data:
+        raise TrainError("classify needs --data, a folder with train/CLASS/*.jpg and val/CLASS/*.jpg")

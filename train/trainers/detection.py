@@ -1,10 +1,9 @@
-"""`python -m train fit`: trains a detector."""
+"""Trains a detector: data, loss and evaluation for the loop of `engine.trainer`."""
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Iterable
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 import torch
@@ -12,26 +11,27 @@ from torch import nn
 
 from sqdet_cv.spec.detector_spec import ModelSpec
 
+from ..checkpoints.exported import SUFFIXES
 from ..checkpoints.initialize import initialise
 from ..checkpoints.native import load_checkpoint, net_from_checkpoint, save_checkpoint
-from ..commands.diagnose import draw_history, draw_weights
 from ..common import distributed
 from ..common.errors import TrainError
 from ..common.labels import HELP as LABELS_HELP
 from ..common.labels import parse_labels
-from ..common.options import add_options, from_dict, from_options, from_yaml, option, require_at_least
+from ..common.options import from_dict, option, require_at_least
 from ..data.anchors import find_anchors
 from ..data.formats.open_dataset import open_dataset
 from ..data.loader import Batch, DetectionData, epoch_order, make_loader
 from ..data.multi_scale import SizedData, size_of_step, sizes_around
 from ..data.sample import Sample
 from ..data.transforms.augment import AugmentConfig
-from ..detectors.open_detector import TorchDetector
+from ..detectors.pytorch import TorchDetector
 from ..diagnosis.monitor import MOST_PICTURES, PICTURES, ActivationMonitor, monitored_images
+from ..diagnosis.plots import draw_history, draw_weights
 from ..engine.config import LoopConfig
 from ..engine.optim import ModelEma, freeze
 from ..engine.run_folder import begin_run, refuse_old_run
-from ..engine.trainer import Trainer
+from ..engine.trainer import RunResult, Trainer
 from ..evaluation.evaluate import EVAL_SCORE_THRESHOLD, evaluate, mean_ap
 from ..losses import LOSSES, Loss, SqdetLossConfig, SqueezeDet2017LossConfig, SqueezeDetLossConfig
 from ..models.batchnorm import recalibrate_batchnorm
@@ -254,12 +254,45 @@ class DetectionTrainer(Trainer):
         save_checkpoint(path, self.net, self.spec, self.average.values, state)
 
 
+def train_detector(config: FitConfig) -> RunResult:
+    """Trains a detector as `python -m train fit` does.
+
+    >>> result = train_detector(FitConfig(data="mine", labels="cat,dog", out="runs/mine"))  # doctest: +SKIP
+    >>> result.best, max(row["val_map"] for row in result.history)  # doctest: +SKIP
+    (PosixPath('runs/mine/best.pt'), 0.63)
+
+    Raises:
+        TrainError: the data or an option is wrong, said before anything is written.
+        SystemExit: Ctrl-C (130); `resume_detector` goes on.
+    """
+    if not config.data:
+        raise TrainError("fit needs --data, a data set")
+    with distributed.process_group():
+        return DetectionTrainer.start(config).run()
+
+
+def resume_detector(folder: str | Path) -> RunResult:
+    """Goes on with the run in a folder, to the same weights as if it had never stopped (bit for bit on a CPU)."""
+    with distributed.process_group():
+        return DetectionTrainer.resume(folder).run()
+
+
 def load_samples(config: FitConfig, labels: tuple[str, ...]) -> list[Sample]:
     """The images to train on. Raises TrainError also where they show no object of any class."""
     samples = open_dataset(config.data, config.lists.split(","), labels, config.annotations or None)
     if not any(len(sample.boxes_xyxy) for sample in samples):
         raise TrainError(f"{config.data}: no object called {' or '.join(labels)}; are these (--labels) its names?")
     return samples
+
+
+def trained_config(checkpoint: str) -> dict:
+    """How the net was trained: the options of `python -m train fit`, the default ones for an exported model."""
+    if Path(checkpoint).suffix in SUFFIXES:
+        return asdict(FitConfig())
+    trained = load_checkpoint(checkpoint).get("config")
+    if trained is None:
+        raise TrainError(f"{checkpoint}: does not say how it was trained; expected one of `python -m train fit`")
+    return trained
 
 
 def new_spec(config: FitConfig, net: SqueezeDet, labels: tuple[str, ...], samples: list[Sample]) -> ModelSpec:
@@ -280,23 +313,3 @@ def parse_sizes(text: str) -> list[int]:
     if not valid:
         raise TrainError(f"--sizes {text}: expected SIZE:EPOCHS[,SIZE:EPOCHS...], sizes of at least 32")
     return [size for size, epochs in pairs for _ in range(epochs)]
-
-
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--resume", metavar="RUN", help="go on with the run in this folder; its own options apply")
-    parser.add_argument("--config", metavar="FILE", help="args.yaml of another run; options given beside it come first")
-    add_options(parser, FitConfig)
-
-
-def run(args: argparse.Namespace) -> None:
-    try:
-        if args.resume:
-            fit = DetectionTrainer.resume(args.resume)
-        else:
-            config = from_options(args, FitConfig, base=from_yaml(args.config, FitConfig) if args.config else None)
-            if not config.data:
-                raise TrainError("fit needs --data, a data set")
-            fit = DetectionTrainer.start(config)
-        fit.run()
-    finally:
-        distributed.leave_processes()

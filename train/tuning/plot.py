@@ -10,7 +10,7 @@ from ..common.plotting import BLUE, GREY, RED, make_figure, save
 from .bisection import best_value, bracket
 
 if TYPE_CHECKING:
-    from .search import Trial
+    from .trial import Trial
 
 GREEN = "#2f855a"
 

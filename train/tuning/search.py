@@ -1,13 +1,7 @@
-"""`python -m train tune`: the value of one option that gives the best mAP on the validation list, by bisection.
-
-NAME is a numeric option of `fit` without its dashes (lr, ours.box), or one of the weights in the formula of the loss:
-lambda_bbox, lambda_conf_pos, lambda_conf_neg. Each trial is a run in OUT/VALUE, with the same seed and all else equal.
-The same command goes on after Ctrl-C, or with more --trials. The result is in OUT/tune.csv and OUT/tune.png.
-"""
+"""The value of one option that gives the best mAP on the validation split, by bisection."""
 
 from __future__ import annotations
 
-import argparse
 import csv
 import dataclasses
 import io
@@ -20,12 +14,12 @@ from pathlib import Path
 from sqdet_cv.util.atomic_files import write_text_atomically
 
 from ..common.errors import NotFiniteError, TrainError
-from ..common.options import add_options, from_options, from_yaml, option, require_at_least
-from ..common.plotting import require_matplotlib
+from ..common.options import option
 from ..losses import LOSSES
 from ..trainers.detection import DetectionTrainer, FitConfig
 from .bisection import Scale, best_value, bracket, find_peak
 from .plot import plot_trials
+from .trial import Trial
 
 # As in the formula that the paper and the 2017 project's blog give; the names of the fields that every loss has.
 WEIGHTS = {"lambda_bbox": "box", "lambda_conf_pos": "confidence_positive", "lambda_conf_neg": "confidence_negative"}
@@ -37,15 +31,6 @@ class TuneConfig(FitConfig):
 
     out: str = option("runs/tune", "folder; each trial is a run in OUT/VALUE")
     watch: int = option(0, "images on which the activations are looked at after each epoch; 0: none")
-
-
-@dataclass(frozen=True)
-class Trial:
-    """val_map: of the best epoch, in [0, 1]; 0 for a run whose loss became not finite."""
-
-    value: float
-    val_map: float
-    diverged: bool = False
 
 
 class Trials:
@@ -141,36 +126,6 @@ def check_bounds(low: float, high: float, path: tuple[str, ...], scale: Scale) -
         raise TrainError(f"{text}: {flag(path)} takes whole numbers")
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("name", help=f"numeric option of a run, or {', '.join(WEIGHTS)}")
-    parser.add_argument("--between", type=float, nargs=2, required=True, metavar=("LOW", "HIGH"), help="search here")
-    parser.add_argument("--trials", type=int, default=7, help="runs at most; 2 halve the interval (default: 7)")
-    parser.add_argument("--linear", action="store_true", help="halve differences; else ratios (a log scale)")
-    parser.add_argument("--config", metavar="FILE", help="args.yaml of another run; options given beside it come first")
-    add_options(parser, TuneConfig)
-
-
-def run(args: argparse.Namespace) -> None:
-    require_at_least(args, {"trials": 1})
-    require_matplotlib()
-    config = from_options(args, TuneConfig, base=from_yaml(args.config, TuneConfig) if args.config else None)
-    if not config.data:
-        raise TrainError("tune needs --data, a data set")
-    path, kind = find_option(args.name, config.loss)
-    scale = Scale(args.linear, kind is int)
-    check_bounds(*args.between, path, scale)
-    low, high = (kind(value) for value in args.between)
-    for value in (low, high):
-        with_value(config, path, value)  # a value that the option refuses is said now
-    _begin(config, {"name": ".".join(path), "between": [low, high], "linear": args.linear})
-
-    trials = Trials(config, path)
-    measured = find_peak(trials.measure, low, high, args.trials, scale)
-    ordered = [trials.done[value] for value in measured]
-    plot_trials(Path(config.out) / "tune.png", ordered, flag(path), (low, high), args.linear)
-    print("\n".join([*table(ordered), conclusion(measured, path, low, high)]))
-
-
 def table(trials: list[Trial]) -> list[str]:
     """Lines of Markdown, by value; the best in bold."""
     best = best_value({trial.value: trial.val_map for trial in trials})
@@ -236,3 +191,53 @@ def _write(path: Path, trials: list[Trial]) -> None:
         ended = "diverged" if trial.diverged else "finished"
         writer.writerow([number, f"{trial.value:.10g}", trial.val_map, ended])
     write_text_atomically(path, text.getvalue())
+
+
+@dataclass(frozen=True)
+class Search:
+    """What a search found.
+
+    Attributes:
+        trials: in the order in which they were run.
+        best: the value to use. between: where a single peak lies.
+        plot: OUT/tune.png.
+    """
+
+    trials: list[Trial]
+    best: float
+    between: tuple[float, float]
+    summary: str
+    plot: Path
+
+
+def search_option(
+    config: TuneConfig, name: str, low: float, high: float, trials: int = 7, linear: bool = False
+) -> Search:
+    """Searches for the value of an option between low and high, by runs that differ in nothing else.
+
+    Args:
+        name: a numeric option of `fit` without its dashes (lr, ours.box), or one of WEIGHTS.
+        trials: runs at most; two halve the interval.
+        linear: halve differences; else ratios (a logarithmic scale).
+
+    Raises:
+        TrainError: an option or the data is wrong, or the folder holds another search.
+        SystemExit: Ctrl-C (130); the same call goes on.
+    """
+    if not config.data:
+        raise TrainError("tune needs --data, a data set")
+    path, kind = find_option(name, config.loss)
+    scale = Scale(linear, kind is int)
+    check_bounds(low, high, path, scale)
+    low, high = kind(low), kind(high)
+    for value in (low, high):
+        with_value(config, path, value)  # a value that the option refuses is refused now
+    _begin(config, {"name": ".".join(path), "between": [low, high], "linear": linear})
+
+    runs = Trials(config, path)
+    measured = find_peak(runs.measure, low, high, trials, scale)
+    ordered = [runs.done[value] for value in measured]
+    plot = Path(config.out) / "tune.png"
+    plot_trials(plot, ordered, flag(path), (low, high), linear)
+    summary = "\n".join([*table(ordered), conclusion(measured, path, low, high)])
+    return Search(ordered, best_value(measured), bracket(measured, low, high), summary, plot)

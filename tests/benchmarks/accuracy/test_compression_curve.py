@@ -9,8 +9,8 @@ import pytest
 from benchmarks.accuracy import compression_curve
 from sqdet_cv.dnn.packed import unpack
 from train.checkpoints.native import net_from_checkpoint
-from train.compress.prune import zero_share
 from train.models.fuse import convolutions, fuse_batchnorm
+from train.models.profile import zero_share
 
 
 def curve(monkeypatch: pytest.MonkeyPatch, checkpoint: Path, devkit: Path, out: Path, *more: str) -> dict:

@@ -13,7 +13,7 @@ from tests.helpers import make_spec
 from train.checkpoints.native import net_from_checkpoint
 from train.data.formats.open_dataset import open_dataset
 from train.data.sample import Annotation, make_sample
-from train.detectors.open_detector import TorchDetector
+from train.detectors.pytorch import TorchDetector
 from train.evaluation.evaluate import EVAL_SCORE_THRESHOLD, evaluate, mean_ap
 
 SPEC = make_spec()

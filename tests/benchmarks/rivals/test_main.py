@@ -51,7 +51,7 @@ def test_a_second_run_measures_only_what_changed(tmp_path: Path, monkeypatch):
     command = ["--only", "map", "--rivals", str(folder), "--data", str(devkit), "--out", str(out)]
     assert main(command) == 0
     first = json.loads((out / "rivals.json").read_text())
-    assert all(row["accuracy"]["photos"] == "3 images of voc test" for row in first)
+    assert all(row["accuracy"]["photos"] == "3 images of voc val" for row in first)
     assert (out / "rivals.png").read_bytes().startswith(b"\x89PNG")
 
     monkeypatch.setattr(rivals, "plot_rivals", lambda rows: None)  # saves time
@@ -76,7 +76,7 @@ def test_speed_of_one_run_joins_the_map_of_another(tmp_path: Path):
     command = ["--only", "map", "--data", str(devkit), "--out", str(out), "--join", str(timed / "rivals.json")]
     assert main(command) == 0
     (row,) = json.loads((out / "rivals.json").read_text())
-    assert row["speeds"] == [speeds(timed)[EMBEDDED_NAME]] and row["accuracy"]["photos"] == "2 images of voc test"
+    assert row["speeds"] == [speeds(timed)[EMBEDDED_NAME]] and row["accuracy"]["photos"] == "2 images of voc val"
 
 
 def _no_weights(folder: Path) -> list[str]:

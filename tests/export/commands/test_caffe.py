@@ -22,7 +22,7 @@ from sqdet_cv.dnn.preprocess import images_to_blob
 from sqdet_cv.spec.detector_spec import VOC_LABELS
 from tests.released import PHOTOS, released_net
 from train.checkpoints.native import save_checkpoint
-from train.detectors.open_detector import TorchDetector
+from train.detectors.pytorch import TorchDetector
 from train.models import build_net
 
 from .test_onnx import make_net

@@ -21,7 +21,7 @@ from sqdet_cv.dnn.preprocess import images_to_blob
 from tests.released import MODEL
 from train.checkpoints.initialize import initialise
 from train.checkpoints.native import save_checkpoint
-from train.detectors.open_detector import TorchDetector
+from train.detectors.pytorch import TorchDetector
 from train.models import NETS, SqueezeDet, build_net
 
 from ..graph.test_trace import randomise_norms

@@ -19,7 +19,7 @@ from tests.released import DETECTIONS, PHOTOS, SCORE_THRESHOLD, released_net
 from train.checkpoints.exported import SUFFIXES
 from train.checkpoints.native import net_from_checkpoint
 from train.common.errors import TrainError
-from train.detectors.open_detector import TorchDetector
+from train.detectors.pytorch import TorchDetector
 from train.models import NetConfig, SqueezeDet
 from train.models.fuse import fuse_batchnorm
 from train.trainers.detection import FitConfig

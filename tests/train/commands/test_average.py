@@ -51,7 +51,7 @@ def test_bad_input_is_one_line(tmp_path: Path, capsys):
     moved = save(tmp_path / "moved.pt", changed(2), SPEC.resized((96, 96), (5, 5)))
     out = tmp_path / "out.pt"
     for words, said in (
-        ([a, "--out", str(out)], "a.pt: the mean of one net is that net; expected two or more"),
+        ([a, "--out", str(out)], "a.pt: a mean needs two or more"),
         ([a, b, "--out", str(tmp_path / "out.onnx")], "out.onnx: expected a name that ends in .pt"),
         ([a, b, str(tmp_path / "c.pt"), "--out", str(out)], "c.pt: no such checkpoint"),
         ([a, narrow, "--out", str(out)], "narrow.pt: a net of another shape than"),

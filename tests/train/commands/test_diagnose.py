@@ -12,7 +12,7 @@ from tests.train.diagnosis.tiny import FIRES, images, small_net
 from train.__main__ import main
 from train.checkpoints.classifier import center_crop_spec
 from train.checkpoints.native import save_checkpoint, save_classifier
-from train.commands import diagnose
+from train.diagnosis import plots
 from train.diagnosis.history import load_history
 from train.diagnosis.monitor import ActivationMonitor
 from train.models import SqueezeNet, build_net
@@ -31,7 +31,7 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> dict[str, object]:
         shown[path.name] = what
 
     for name in ("plot_activations", "plot_dead_units", "plot_weights"):
-        monkeypatch.setattr(diagnose, name, touch)
+        monkeypatch.setattr(plots, name, touch)
     return shown
 
 
@@ -117,8 +117,8 @@ def test_a_dead_layer_is_said(tmp_path: Path, quick, capsys):
     [
         (["nowhere.pt"], "nowhere.pt: no such checkpoint"),
         (["."], ".: neither best.pt nor last.pt in it"),
-        (["x.pt", "--photos", "65"], "--photos 65: expected 64 at most"),
-        (["x.pt", "--photos", "0"], "--photos 0: expected 1 or more"),
+        (["x.pt", "--photos", "65"], "--images 65: expected 64 at most"),
+        (["x.pt", "--photos", "0"], "--images 0: expected 1 or more"),
     ],
     ids=["missing", "no run", "many", "none"],
 )

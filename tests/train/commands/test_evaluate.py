@@ -12,9 +12,8 @@ import pytest
 from sqdet_cv import Detections
 from tests.helpers import COLOURS_BGR, Thing, write_list, write_photo
 from train.__main__ import main
-from train.commands.evaluate import overview, table
 from train.data.formats.voc import Sample, load_voc
-from train.evaluation.evaluate import ClassResult, evaluate, evaluate_fully, mean_ap
+from train.evaluation.evaluate import ClassResult, ap_table, evaluate, evaluate_fully, mean_ap
 
 LABELS = ("bird", "cat", "dog")
 BIRD, CAT, DOG = 0, 1, 2
@@ -98,7 +97,7 @@ def test_means_leave_out_classes_without_objects():
 def test_the_table():
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        lines = table(RESULTS, {"pets": ["cat", "dog"], "empty": ["dog"]}).splitlines()
+        lines = ap_table(RESULTS, {"pets": ["cat", "dog"], "empty": ["dog"]}).splitlines()
     assert "| cat | 30 | 25.0 | 30.0 |" in lines
     assert "| **mean** (2 classes) | 40 | **37.5** | 35.0 |" in lines
     assert "| **pets** (1 classes) | 30 | **25.0** | 30.0 |" in lines
@@ -109,8 +108,8 @@ def test_the_table():
 @pytest.mark.parametrize("score", [None, 0.5])
 def test_the_line_of_a_detector_that_is_never_right(samples: list[Sample], score: float | None):
     nothing = Detections([], [], [], [])
-    line = overview(evaluate_fully([nothing] * len(samples), samples, LABELS, score)).splitlines()[-1]
-    assert line == "no detection is right, whatever its score; 3 objects missed"
+    line = evaluate_fully([nothing] * len(samples), samples, LABELS, score).to_markdown().splitlines()[-1]
+    assert line.startswith("no detection is right") and "3 objects missed" in line
 
 
 def test_the_command_prints_and_writes(devkit: Path, monkeypatch, capsys):

@@ -5,8 +5,8 @@ import torch
 from torch import nn
 
 from train.__main__ import main
-from train.commands.models import count_macs
 from train.models import NETS, SqueezeNet, build_net
+from train.models.profile import count_macs
 
 
 def _fire_macs(cells: int, channels: int, squeeze: int, one: int, three: int) -> int:
@@ -51,7 +51,10 @@ def test_the_table_has_a_row_for_each_net(capsys):
     assert cells["squeezenet-1.0"][1] == "1,248,424"
 
 
-@pytest.mark.parametrize("word", ["shapes", "classes"])
-def test_errors_are_one_line(capsys, word: str):
+@pytest.mark.parametrize(
+    ("word", "name"),
+    [("shapes", "anchors-per-cell"), ("anchors-per-cell", "anchors-per-cell"), ("classes", "classes")],
+)
+def test_errors_are_one_line(capsys, word: str, name: str):
     assert main(["models", f"--{word}", "0"]) == 2
-    assert capsys.readouterr().err == f"error: --{word} 0: expected 1 or more\n"
+    assert capsys.readouterr().err == f"error: --{name} 0: expected 1 or more\n"

@@ -9,7 +9,8 @@ import pytest
 from sqdet_cv.media.annotate import class_color
 from tests.helpers import write_devkit
 from train.__main__ import main
-from train.commands.show_data import GAP, GREY_BGR, draw_view, sheet
+from train.common.plotting import GAP, sheet
+from train.data.preview import GREY_BGR, draw_objects
 from train.data.transforms.geometry import LabeledImage
 
 
@@ -28,7 +29,7 @@ def test_ignored_boxes_are_grey_and_the_others_of_their_class():
     view = LabeledImage(
         image, boxes, np.array([1, 0]), np.array([True, False]), np.float32([1, 0.5]), np.float32([[0, 1], [1, 0]])
     )
-    drawn = draw_view(view, ("cat", "dog"))
+    drawn = draw_objects(view, ("cat", "dog"))
     assert tuple(drawn[30, 10]) == GREY_BGR
     assert tuple(drawn[40, 60]) == class_color(0)
     assert not image.any(), "the view stays as it is"

@@ -20,14 +20,13 @@ from train.compress.filter_pruning import (
     filters,
     fire_widths,
     loss_changes,
-    multiply_adds,
     narrow,
 )
-from train.compress.prune import zero_share
 from train.compress.reconstruct import input_moments, refit
 from train.losses import Loss
 from train.models import NetConfig, SqueezeDet
 from train.models.fuse import convolutions, fuse_batchnorm
+from train.models.profile import count_macs, zero_share
 from train.trainers.detection import DetectionTrainer
 
 from .tiny import make_net, pictures
@@ -113,10 +112,10 @@ def test_a_checkpoint_from_before_there_were_widths_loads(checkpoint: Path, tmp_
 
 def test_a_filters_cost_is_what_the_net_does_less_without_it():
     net = fuse_batchnorm(make_net(head_fires=((8, 16, 32), (24, 32, 16))))
-    costs, whole = filter_costs(net, (64, 96)), multiply_adds(net, (64, 96))
+    costs, whole = filter_costs(net, (64, 96)), count_macs(net, (64, 96))
     for name in filters(net):
         less = torch.arange(convolutions(net)[name].out_channels - 1)
-        assert whole - multiply_adds(narrow(net, {name: less}), (64, 96)) == costs[name], name
+        assert whole - count_macs(narrow(net, {name: less}), (64, 96)) == costs[name], name
 
 
 class Spread(Loss):
@@ -237,7 +236,7 @@ def test_a_run_makes_the_net_narrower_then_prunes_and_shares_it(reference: Path)
     nets = [net_from_checkpoint(reference / name)[0] for name in FILES]
     counts = [sum(sum(widths) for widths in fire_widths(net).values()) for net in nets]
     assert counts[1] == counts[2] == counts[3] == counts[4] <= 0.8 * counts[0]
-    assert multiply_adds(nets[1], (64, 64)) < multiply_adds(nets[0], (64, 64))
+    assert count_macs(nets[1], (64, 64)) < count_macs(nets[0], (64, 64))
     assert not torch.equal(nets[1].convdet.weight, nets[2].convdet.weight), "retrained"
     epochs = [len(load_checkpoint(reference / part / "last.pt")["history"]) for part in ("narrow", "prune", "share")]
     assert epochs == [1, 1, 1]

@@ -167,7 +167,7 @@ def test_a_crash_before_a_file_loses_nothing(
         save_checkpoint(path, *_)
 
     with monkeypatch.context() as patch:
-        for module in ("train.compress.pipeline", "train.trainers.detection"):
+        for module in ("train.checkpoints.native", "train.trainers.detection"):
             patch.setattr(f"{module}.save_checkpoint", crash)
         with pytest.raises(Crash):
             main(words(checkpoint, devkit, tmp_path / "run"))

@@ -6,10 +6,11 @@ import numpy as np
 import pytest
 import torch
 
-from train.compress.prune import add_masks, cubic_sparsity, lamp_scores, prune, zero_share
+from train.compress.prune import add_masks, cubic_sparsity, lamp_scores, prune
 from train.engine.optim import ModelEma, make_optimizer
 from train.models import SqueezeDet
 from train.models.fuse import convolutions, fuse_batchnorm
+from train.models.profile import zero_share
 
 from .tiny import make_net, pictures
 

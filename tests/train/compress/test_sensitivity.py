@@ -9,9 +9,9 @@ import pytest
 from tests.helpers import make_spec
 from train.__main__ import main
 from train.checkpoints.native import save_checkpoint
+from train.commands import sensitivity as command_module
 from train.common.errors import TrainError
-from train.compress import sensitivity
-from train.compress.sensitivity import Scan, numbers
+from train.compress.sensitivity import LayerScan, Scan, numbers
 from train.compress.sensitivity_plot import plot_scan
 from train.models.fuse import convolutions
 
@@ -19,9 +19,9 @@ from .tiny import make_net
 
 
 def test_only_the_named_layer_changes(monkeypatch):
-    scan = Scan(make_net(), make_spec(), [])
+    scan = LayerScan(make_net(), make_spec(), [])
     seen = []
-    monkeypatch.setattr(Scan, "measure", lambda self, net: seen.append(net))
+    monkeypatch.setattr(LayerScan, "measure", lambda self, net: seen.append(net))
     scan.pruned("convdet", 0.5)
     scan.shared("features.conv1", 2)
     changed = [
@@ -38,14 +38,14 @@ def test_a_stopped_scan_goes_on(tmp_path: Path, monkeypatch, capsys):
     save_checkpoint(tmp_path / "a.pt", net, make_spec(), net.state_dict(), {})
     calls = []
 
-    def measure(self: Scan, net: object) -> float:
+    def measure(self: LayerScan, net: object) -> float:
         calls.append(1)
         if len(calls) == 6:
             raise KeyboardInterrupt
         return 0.5 - len(calls) / 1000
 
-    monkeypatch.setattr(Scan, "measure", measure)
-    monkeypatch.setattr(sensitivity, "open_dataset", lambda *args: [None] * 3)
+    monkeypatch.setattr(LayerScan, "measure", measure)
+    monkeypatch.setattr(command_module, "load_samples", lambda *args: [None] * 3)
     command = ["sensitivity", str(tmp_path / "a.pt"), "--data=x", f"--out={out}", "--sparsities=0.5", "--bits=1,2"]
     assert main(command) == 130
     first = json.loads((out / "sensitivity.json").read_text())
@@ -64,7 +64,7 @@ def test_the_picture_has_a_row_a_layer(tmp_path: Path):
     heights = []
     for layers in (4, 24):
         steps = {f"layer{i}": {"0.5": 0.3, "0.9": 0.1} for i in range(layers)}
-        plot_scan(tmp_path / "a.png", {"map": 0.4, "photos": 3, "pruned": steps, "shared": steps})
+        plot_scan(tmp_path / "a.png", Scan(0.4, steps, steps), 3)
         heights.append(cv2.imread(str(tmp_path / "a.png")).shape[0])
     assert heights[1] - heights[0] == pytest.approx(20 * 0.27 * 120, abs=2)
 

@@ -11,7 +11,8 @@ from sqdet_cv.errors import ModelFileError
 from tests.helpers import make_spec, slow_iou
 from train.checkpoints.native import save_checkpoint
 from train.common.errors import TrainError
-from train.detectors.open_detector import TorchDetector, open_detector, open_together
+from train.detectors.open_detector import open_detector, open_together
+from train.detectors.pytorch import TorchDetector
 from train.models import NetConfig, SqueezeDet
 
 SPEC = make_spec(input_wh=(96, 64), grid_hw=(3, 5))

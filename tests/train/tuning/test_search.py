@@ -15,7 +15,8 @@ from train.common.errors import TrainError
 from train.common.options import from_yaml
 from train.losses import LOSSES, SqueezeDetLoss
 from train.trainers.detection import DetectionTrainer, FitConfig
-from train.tuning.search import Trial, find_option, numeric_options, plot_trials, with_value
+from train.tuning.search import find_option, numeric_options, plot_trials, with_value
+from train.tuning.trial import Trial
 
 STEPS = 2  # a trial: six images in batches of four
 

@@ -14,6 +14,7 @@ from .voc import load_voc, read_annotation
 from .yolo import find_yaml, load_yolo, pictures_in
 
 HELP = "data set: VOC devkit, COCO (annotations/*.json), YOLO (data.yaml), or images with XML or txt beside them"
+ANNOTATIONS_HELP = "folder of XML files that replace those of the data set (python -m train label)"
 
 
 def open_dataset(

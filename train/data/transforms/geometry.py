@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 import cv2
 import numpy as np
 
-from sqdet_cv.boxes.ops import clip_boxes
+from sqdet_cv.boxes.ops import clip_boxes, mirror_boxes
 
 
 @dataclass(frozen=True, eq=False)
@@ -89,11 +89,6 @@ def turn_boxes(boxes_xyxy: np.ndarray, degrees: float, centre_xy: tuple[float, f
 def flip_horizontally(view: LabeledImage) -> LabeledImage:
     boxes = mirror_boxes(view.boxes_xyxy, view.image_bgr.shape[1])
     return replace(view, image_bgr=view.image_bgr[:, ::-1], boxes_xyxy=boxes)
-
-
-def mirror_boxes(boxes_xyxy: np.ndarray, width: int) -> np.ndarray:
-    """(n, 4): the boxes left-right in an image of that width."""
-    return boxes_xyxy[:, [2, 1, 0, 3]] * np.float32([-1, 1, -1, 1]) + np.float32([width, 0, width, 0])
 
 
 def flip_vertically(view: LabeledImage) -> LabeledImage:
