@@ -1,1 +1,1 @@
-"""Measurements; each file says how it is run. They need a checkout."""
+"""Measurements that are run by hand; nothing imports them."""

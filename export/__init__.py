@@ -1,1 +1,1 @@
-"""Export: run from a checkout with `python -m export`. Not part of the installed package."""
+"""Checkpoints to files that OpenCV reads; needs PyTorch and onnx, and runs from a checkout."""

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from sqdet_cv.boxes.ops import clip_boxes, decode_deltas
+from sqdet_cv.boxes.ops import clip_boxes, decode
 from sqdet_cv.detector import HEADS
 from sqdet_cv.dnn.model_file import read_onnx
 from sqdet_cv.dnn.preprocess import classifier_blob, images_to_blob
@@ -69,7 +69,7 @@ def check_detector(
         outputs = dict(zip(HEADS[head], opencv_net.forward(list(HEADS[head]))))
         if head == "decoded":
             return outputs["boxes_xyxy"], outputs["scores"]
-        return decode_deltas(outputs["deltas"], spec), outputs["class_scores"] * outputs["confidence"][..., None]
+        return decode(outputs["deltas"], spec), outputs["class_scores"] * outputs["confidence"][..., None]
 
     return compare(str(path), run, net, spec, crop, tolerance)
 
@@ -88,7 +88,7 @@ def compare(
     with torch.no_grad():
         grid = net(torch.from_numpy(blob))
         raw = net.split(grid[:, :, crop : grid.shape[2] - crop, crop : grid.shape[3] - crop])
-    true_boxes = decode_deltas(raw.deltas.numpy(), spec)
+    true_boxes = decode(raw.deltas.numpy(), spec)
     true_scores = (raw.class_logits.softmax(dim=2) * raw.confidence_logits.sigmoid()[..., None]).numpy()
 
     score_error = box_error = 0.0

@@ -11,30 +11,27 @@ from pathlib import Path
 import cv2
 
 from sqdet_cv import Classification, Classifier, SqdetError
-from sqdet_cv.cli.parser import OneLineParser
-from sqdet_cv.media.annotate import FONT, write_text
-from sqdet_cv.media.sources import find_sources, read_picture
-from sqdet_cv.media.writers import plan_outputs, write_picture
+from sqdet_cv.media import FONT, find_sources, plan_outputs, read_image, write_image, write_text
 
 
 def main(argv: list[str] | None = None) -> int:
-    parser = OneLineParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("pictures", nargs="+", metavar="PICTURE", help="image, folder or glob")
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("images", nargs="+", metavar="IMAGE", help="image, folder or glob")
     parser.add_argument("--model", help="exported .onnx with its .json beside it, or a .sqdet (default: the embedded)")
     parser.add_argument("--top", type=int, default=5, help="classes an image (default: 5)")
     parser.add_argument("--out", type=Path, metavar="DIR", help="write annotated images here")
     arguments = parser.parse_args(argv)
     try:
-        failed = classify(arguments.pictures, Classifier(arguments.model), arguments.top, arguments.out)
+        failed = classify(arguments.images, Classifier(arguments.model), arguments.top, arguments.out)
     except (SqdetError, OSError) as error:
         print(f"classify_image: {error}", file=sys.stderr)
         return 2
     return 2 if failed else 0
 
 
-def classify(pictures: list[str], classifier: Classifier, top: int, folder: Path | None) -> int:
+def classify(images: list[str], classifier: Classifier, top: int, folder: Path | None) -> int:
     """Returns how many images could not be read."""
-    sources = find_sources(pictures)
+    sources = find_sources(images)
     for source in sources:
         if not source.is_still:
             raise SqdetError(f"{source}: not an image; expected images, folders of them or globs")
@@ -42,7 +39,7 @@ def classify(pictures: list[str], classifier: Classifier, top: int, folder: Path
     failed = 0
     for source, output in zip(sources, outputs):
         try:
-            image_bgr = read_picture(source.address)
+            image_bgr = read_image(source.address)
         except SqdetError as error:  # one damaged image must not cost the rest of a folder
             print(f"classify_image: {error}", file=sys.stderr)
             failed += 1
@@ -52,7 +49,7 @@ def classify(pictures: list[str], classifier: Classifier, top: int, folder: Path
         for one in found:
             print(f"  {one.score:.4f} {one.label}")
         if output is not None:
-            write_picture(output, write_classes(image_bgr, found))
+            write_image(output, write_classes(image_bgr, found))
     return failed
 
 

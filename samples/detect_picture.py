@@ -4,8 +4,7 @@ import sys
 from pathlib import Path
 
 from sqdet_cv import Detector, SqdetError, draw
-from sqdet_cv.media.sources import read_picture
-from sqdet_cv.media.writers import write_picture
+from sqdet_cv.media import read_image, write_image
 
 
 def main(arguments: list[str]) -> int:
@@ -14,9 +13,9 @@ def main(arguments: list[str]) -> int:
         return 2
     picture, out = arguments
     try:
-        image_bgr = read_picture(picture)
+        image_bgr = read_image(picture)
         found = Detector()(image_bgr)
-        write_picture(Path(out), draw(image_bgr, found))
+        write_image(Path(out), draw(image_bgr, found))
     except (SqdetError, OSError) as error:
         print(f"detect_picture: {error}", file=sys.stderr)
         return 2

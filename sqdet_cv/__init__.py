@@ -1,4 +1,4 @@
-"""sqdet-cv: a compact object detector that runs wherever cv2.dnn runs."""
+"""A compact object detector that runs wherever cv2.dnn runs."""
 
 from .classifier import Classification, Classifier
 from .compat.detection_model import SqueezeDetModel

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import NamedTuple, overload
 
 import numpy as np
 
@@ -57,12 +57,21 @@ class Detections:
         return len(self.scores)
 
     def __iter__(self) -> Iterator[Detection]:
-        return (self[i] for i in range(len(self)))
+        return (self._detection(i) for i in range(len(self)))
+
+    def _detection(self, index: int) -> Detection:
+        x1, y1, x2, y2 = map(float, self.boxes_xyxy[index])
+        return Detection((x1, y1, x2, y2), int(self.class_ids[index]), float(self.scores[index]), self.labels[index])
+
+    @overload
+    def __getitem__(self, key: int) -> Detection: ...
+
+    @overload
+    def __getitem__(self, key: slice | np.ndarray) -> Detections: ...
 
     def __getitem__(self, key: int | slice | np.ndarray) -> Detection | Detections:
         if isinstance(key, int | np.integer):
-            box = tuple(float(value) for value in self.boxes_xyxy[key])
-            return Detection(box, int(self.class_ids[key]), float(self.scores[key]), self.labels[key])
+            return self._detection(int(key))
         chosen = np.arange(len(self))[key]
         labels = tuple(self.labels[i] for i in chosen)
         return Detections(self.boxes_xyxy[chosen], self.class_ids[chosen], self.scores[chosen], labels)

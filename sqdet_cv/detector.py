@@ -112,8 +112,10 @@ class Detector:
             tensors: those of `forward`, of this image alone: without their first axis.
         """
         if self._head == "convdet":
-            return select_convdet(*tensors, self.spec, score_threshold)
-        return select_decoded(*tensors, score_threshold)
+            deltas, class_scores, confidence = tensors
+            return select_convdet(deltas, class_scores, confidence, self.spec, score_threshold)
+        boxes_xyxy, scores = tensors
+        return select_decoded(boxes_xyxy, scores, score_threshold)
 
     def set_backend(self, backend: str) -> None:
         """Computes on another backend from now on; names and errors as in the constructor. After an error it computes

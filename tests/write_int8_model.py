@@ -18,7 +18,7 @@ from export.int8.calibrate import collect_ranges
 from export.int8.quantize import Int8Builder, choose_quantisers
 from export.int8.reference import Int8Net
 from export.onnx.model import INPUT, build_detector
-from sqdet_cv.boxes.ops import decode_deltas
+from sqdet_cv.boxes.ops import decode
 from sqdet_cv.dnn.preprocess import images_to_blob
 from sqdet_cv.spec.detector_spec import ModelSpec
 from sqdet_cv.util.atomic_files import write_bytes_atomically, write_text_atomically
@@ -72,7 +72,7 @@ def main(model_path: Path = MODEL, answer_path: Path = ANSWER) -> None:
     model = build_detector(Int8Builder(quantisers), layers, spec, "decoded")
     with torch.no_grad():
         raw = net.split(Int8Net(net, layers, quantisers)(torch.from_numpy(images_to_blob([picture()], spec))))
-    boxes_xyxy = decode_deltas(raw.deltas[0].numpy(), spec)
+    boxes_xyxy = decode(raw.deltas[0].numpy(), spec)
     scores = (raw.class_logits.softmax(dim=2) * raw.confidence_logits.sigmoid()[..., None])[0].numpy()
     write_bytes_atomically(model_path, model.SerializeToString())
     spec.save(model_path.with_suffix(".json"))

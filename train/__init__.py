@@ -1,1 +1,1 @@
-"""Training: run from a checkout with `python -m train`. Not part of the installed package."""
+"""Trains, measures and compresses detectors; needs PyTorch, and runs from a checkout."""

@@ -1,0 +1,1 @@
+"""What costs or gains accuracy."""

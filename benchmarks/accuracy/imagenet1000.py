@@ -16,7 +16,7 @@ import cv2
 from tqdm import tqdm
 
 from sqdet_cv import Classifier, SqdetError
-from sqdet_cv.media.sources import read_picture
+from sqdet_cv.media.sources import read_image
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -45,7 +45,7 @@ def count_right(classifier: Classifier, photos: list[Path]) -> tuple[int, int]:
         raise SqdetError(f"{len(photos)} images (*.jpg); expected one for each of {classes} classes")
     top1 = top5 = 0
     for class_id, path in enumerate(tqdm(photos, unit="image", disable=None)):
-        answers = [found.class_id for found in classifier(read_picture(path), top=5)]
+        answers = [found.class_id for found in classifier(read_image(path), top=5)]
         top1 += answers[0] == class_id
         top5 += class_id in answers
     return top1, top5

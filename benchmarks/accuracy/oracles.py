@@ -19,7 +19,7 @@ import numpy as np
 from tqdm import tqdm
 
 from benchmarks.lib.errors import one_line_errors
-from sqdet_cv.boxes.ops import box_iou, clip_boxes, decode_deltas
+from sqdet_cv.boxes.ops import box_iou, clip_boxes, decode
 from sqdet_cv.boxes.postprocess import NMS_THRESHOLD, finish, select_decoded
 from sqdet_cv.detections import Detections
 from sqdet_cv.spec.detector_spec import ModelSpec
@@ -76,7 +76,7 @@ def compare(
     class_scores: np.ndarray,
     confidence: np.ndarray,
 ) -> Said:
-    boxes_xyxy = clip_boxes(decode_deltas(deltas, spec), spec.input_wh)
+    boxes_xyxy = clip_boxes(decode(deltas, spec), spec.input_wh)
     counts = ~sample.ignore
     to_input = np.tile(np.asarray(spec.input_wh, np.float32) / np.asarray(image_wh, np.float32), 2)
     true_boxes_xyxy = sample.boxes_xyxy[counts] * to_input

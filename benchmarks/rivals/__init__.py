@@ -1,0 +1,1 @@
+"""Ours beside other small detectors: accuracy, time, bytes."""

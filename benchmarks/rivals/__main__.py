@@ -30,7 +30,7 @@ import numpy as np
 
 from export.errors import ExportError
 from sqdet_cv import Detector, SqdetError
-from sqdet_cv.media.sources import read_picture
+from sqdet_cv.media.sources import read_image
 from sqdet_cv.spec.detector_spec import VOC_LABELS
 from sqdet_cv.util.atomic_files import write_bytes_atomically, write_text_atomically
 from train.common.errors import TrainError
@@ -187,7 +187,7 @@ def run(args: argparse.Namespace) -> list[Row]:
     models = [*find_ours(args.ours, args.out), *rivals]
     check_models(models)
     reference = find_reference(args.reference, models)
-    images = [read_picture(path) for path in args.pictures]
+    images = [read_image(path) for path in args.pictures]
     if args.threads:
         cv2.setNumThreads(args.threads)
     detectors = {model.name: open_model(model) for model in models}

@@ -1,0 +1,1 @@
+"""How long things take, side by side in one run."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-from sqdet_cv.boxes.ops import clip_boxes, decode_deltas
+from sqdet_cv.boxes.ops import clip_boxes, decode
 from sqdet_cv.dnn.caffe import forward_detector
 from sqdet_cv.dnn.preprocess import images_to_blob
 from sqdet_cv.spec.detector_spec import ModelSpec
@@ -33,7 +33,7 @@ def check_caffe(
 
     def run(blob: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         deltas, class_scores, confidence = forward_detector(opencv_net, blob)
-        boxes, scores = decode_deltas(deltas, written_spec), class_scores * confidence[..., None]
+        boxes, scores = decode(deltas, written_spec), class_scores * confidence[..., None]
         if written_spec.grid_transposed != spec.grid_transposed:
             by_column = [array.reshape(columns, rows, spec.anchors_per_cell, -1) for array in (boxes, scores)]
             boxes, scores = (array.transpose(1, 0, 2, 3).reshape(1, spec.num_anchors, -1) for array in by_column)
@@ -54,7 +54,7 @@ def check_detection_output(opencv_net: cv2.dnn.Net, name: str, spec: ModelSpec, 
     for image in images_to_blob(sample_pictures(), spec):
         opencv_net.setInput(image[None])
         (rows,), (scores,), parts = opencv_net.forwardAndRetrieve(["detection_out", "scores", "slice"])
-        boxes = clip_boxes(decode_deltas(parts[2].reshape(-1, 4), spec), spec.input_wh)
+        boxes = clip_boxes(decode(parts[2].reshape(-1, 4), spec), spec.input_wh)
         to_input = np.tile(np.float32(spec.input_wh), 2)
         for _, class_id, score, *corners in rows.reshape(-1, 7):
             if score == 0:  # an unused row

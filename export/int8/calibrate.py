@@ -12,7 +12,7 @@ from tqdm import tqdm
 
 from sqdet_cv.dnn.preprocess import images_to_blob
 from sqdet_cv.errors import SourceError
-from sqdet_cv.media.sources import find_sources, read_picture
+from sqdet_cv.media.sources import find_sources, read_image
 from sqdet_cv.spec.detector_spec import ModelSpec
 
 from ..errors import ExportError
@@ -92,7 +92,7 @@ def collect_ranges(layers: Sequence[Layer], spec: ModelSpec, pictures: Sequence[
         return tensor
 
     for path in tqdm(pictures, unit="picture", desc="calibrate"):
-        blob = torch.from_numpy(images_to_blob([read_picture(path)], spec))
+        blob = torch.from_numpy(images_to_blob([read_image(path)], spec))
         run_layers(layers, {INPUT: blob}, see)
     return ranges
 

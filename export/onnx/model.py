@@ -203,7 +203,7 @@ def _split(builder: GraphBuilder, grid: str, spec: ModelSpec) -> None:
 
 
 def _decode(builder: GraphBuilder, spec: ModelSpec) -> None:
-    """`sqdet_cv.boxes.ops.decode_deltas` as nodes."""
+    """`sqdet_cv.boxes.ops.decode` as nodes."""
     a = spec.num_anchors
     ints = lambda name, value: builder.constant(name, np.asarray([value], np.int64))  # noqa: E731
     floats = lambda name, value: builder.constant(name, np.asarray(value, np.float32))  # noqa: E731

@@ -1,0 +1,1 @@
+"""ONNX to the small `.sqdet` file."""

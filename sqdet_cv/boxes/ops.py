@@ -22,7 +22,7 @@ def cxcywh_to_xyxy(boxes_cxcywh: np.ndarray) -> np.ndarray:
     return np.stack([cx - w / 2, cy - h / 2, cx + w / 2, cy + h / 2], axis=-1)
 
 
-def clip_boxes(boxes_xyxy: np.ndarray, size_wh: tuple[int, int]) -> np.ndarray:
+def clip_boxes(boxes_xyxy: np.ndarray, size_wh: tuple[float, float]) -> np.ndarray:
     """Corners moved into an image of size_wh; a box outside becomes one of zero area on the border."""
     width, height = size_wh
     return np.clip(boxes_xyxy, 0, np.asarray([width, height, width, height], np.float32))
@@ -46,7 +46,7 @@ def box_iou(boxes_a_xyxy: np.ndarray, boxes_b_xyxy: np.ndarray) -> np.ndarray:
     return intersection / np.where(union > 0, union, 1)
 
 
-def decode_deltas(deltas: np.ndarray, spec: ModelSpec, anchor_ids: np.ndarray | None = None) -> np.ndarray:
+def decode(deltas: np.ndarray, spec: ModelSpec, anchor_ids: np.ndarray | None = None) -> np.ndarray:
     """Network deltas to boxes_xyxy in input pixels (paper, equation 1), not clipped to the image.
 
     Args:
@@ -60,8 +60,8 @@ def decode_deltas(deltas: np.ndarray, spec: ModelSpec, anchor_ids: np.ndarray | 
     return np.concatenate([centre - wh / 2, centre + wh / 2], axis=-1)
 
 
-def encode_boxes(boxes_xyxy: np.ndarray, spec: ModelSpec, anchor_ids: np.ndarray) -> np.ndarray:
-    """The deltas that `decode_deltas` turns into these boxes: (n, 4), (n,) anchors to (n, 4).
+def encode(boxes_xyxy: np.ndarray, spec: ModelSpec, anchor_ids: np.ndarray) -> np.ndarray:
+    """The deltas that `decode` turns into these boxes: (n, 4), (n,) anchors to (n, 4).
 
     Boxes need positive width and height.
     """
@@ -74,4 +74,6 @@ def encode_boxes(boxes_xyxy: np.ndarray, spec: ModelSpec, anchor_ids: np.ndarray
 
 def mirror_boxes(boxes_xyxy: np.ndarray, width: int) -> np.ndarray:
     """(n, 4): the boxes left-right in an image of that width."""
-    return boxes_xyxy[:, [2, 1, 0, 3]] * np.float32([-1, 1, -1, 1]) + np.float32([width, 0, width, 0])
+    return boxes_xyxy[:, [2, 1, 0, 3]] * np.array([-1, 1, -1, 1], np.float32) + np.array(
+        [width, 0, width, 0], np.float32
+    )

@@ -7,7 +7,7 @@ import numpy as np
 
 from ..detections import Detections
 from ..spec.detector_spec import ModelSpec
-from .ops import clip_boxes, decode_deltas
+from .ops import clip_boxes, decode
 
 # Candidates that go into suppression, best first. The paper and the 2017 class keep 64, which a crowded image fills
 # with the boxes of a few objects. At a score threshold of 0.01, by which AP is measured, the best 400 of the embedded
@@ -41,7 +41,7 @@ def select_convdet(
     scores = class_scores[anchor_ids] * confidence[anchor_ids, None]
     rows, class_ids, scores = _best(scores, score_threshold)
     anchor_ids = anchor_ids[rows]
-    return decode_deltas(deltas[anchor_ids], spec, anchor_ids), class_ids, scores
+    return decode(deltas[anchor_ids], spec, anchor_ids), class_ids, scores
 
 
 def select_decoded(
@@ -70,8 +70,8 @@ def suppress(boxes_xyxy: np.ndarray, class_ids: np.ndarray, scores: np.ndarray, 
     # OpenCV keeps the classes apart by shifting each by the largest coordinate: none may be negative.
     corners = boxes_xyxy.astype(np.float64) - boxes_xyxy.min()
     boxes_xywh = np.concatenate([corners[:, :2], corners[:, 2:] - corners[:, :2]], axis=1)
-    keep = cv2.dnn.NMSBoxesBatched(boxes_xywh.tolist(), scores.tolist(), class_ids.tolist(), 0.0, nms_threshold)
-    keep = np.asarray(keep, np.int64).reshape(-1)
+    found = cv2.dnn.NMSBoxesBatched(boxes_xywh.tolist(), scores.tolist(), class_ids.tolist(), 0.0, nms_threshold)
+    keep = np.asarray(found, np.int64).reshape(-1)
     return keep[np.argsort(-scores[keep], kind="stable")]
 
 
@@ -80,7 +80,7 @@ def finish(
     class_ids: np.ndarray,
     scores: np.ndarray,
     spec: ModelSpec,
-    image_wh: tuple[int, int],
+    image_wh: tuple[float, float],
     nms_threshold: float,
 ) -> Detections:
     """Candidates in input pixels to `Detections` in pixels of an image of size image_wh.

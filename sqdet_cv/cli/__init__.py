@@ -1,0 +1,1 @@
+"""The command `sqdet`, and the frame of all the project's programs."""

@@ -18,7 +18,7 @@ from ..errors import SqdetError
 from ..media.annotate import draw
 from ..media.sources import Frame, Source, find_sources
 from ..media.window import QUIT_KEYS, Window
-from ..media.writers import Recorder, VideoFile, csv_recorder, json_recorder, plan_outputs, write_picture
+from ..media.writers import Recorder, VideoFile, csv_recorder, json_recorder, plan_outputs, write_image
 from ..util.interrupt import CtrlC
 
 PROGRESS_SECONDS = 0.2  # between two updates of a terminal's line
@@ -95,20 +95,19 @@ class _Job:
         for frame in source.frames():
             detections, seconds = self._detect(source, frame)
             if output is not None:
-                write_picture(output, draw(frame.image_bgr, detections))
+                write_image(output, draw(frame.image_bgr, detections))
             self._say(f"{source}: {_describe(detections)} ({seconds * 1000:.0f} ms)")
             if self.window is not None:
                 self.window.show(draw(frame.image_bgr, detections))
                 self._wait_for_key()
 
     def _moving(self, source: Source, output: Path | None) -> None:
-        seen_in = Counter()  # frames in which a class was seen
+        seen_in: Counter[str] = Counter()  # frames in which a class was seen
         progress = _Progress(source, visible=self.human is not None)
-        frame = None
+        frame = video = None
         frames = source.frames()
         try:
             with ExitStack() as stack:
-                video = None
                 for frame in frames:
                     if output is not None and video is None:
                         video = stack.enter_context(VideoFile(output, frame.fps))
@@ -127,7 +126,8 @@ class _Job:
         finally:
             frames.close()  # releases the camera now, not when Python collects it
             progress.clear()
-        self._say(_summary(source, frame, progress.fps, seen_in, video.path if video else None))
+        if frame is not None:
+            self._say(_summary(source, frame, progress.fps, seen_in, video.path if video else None))
 
     def _detect(self, source: Source, frame: Frame) -> tuple[Detections, float]:
         """What is in the frame, also told to the recorders, and the seconds that finding it took."""
@@ -140,7 +140,7 @@ class _Job:
 
     def _wait_for_key(self) -> None:
         key = None
-        while key is None and not self.ctrl_c.pressed:
+        while self.window is not None and key is None and not self.ctrl_c.pressed:
             key = self.window.poll(50)
         self.quit = key in QUIT_KEYS
 
@@ -180,7 +180,7 @@ class _Progress:
 def _describe(detections: Detections) -> str:
     """ "1 cat 0.91, 2 dog 0.88": per class the number and the best score, best class first."""
     counts = Counter(detections.labels)  # keeps the order of first appearance, and detections are best first
-    best = {}
+    best: dict[str, float] = {}
     for found in detections:
         best.setdefault(found.label, found.score)
     return ", ".join(f"{count} {label} {best[label]:.2f}" for label, count in counts.items()) or "nothing"

@@ -31,7 +31,7 @@ def exit_code(work: Callable[[], int], user_errors: tuple[type[Exception], ...],
     except OSError as error:
         if error.errno is None:  # not the system's
             raise
-        say(f"{error.filename}: {error.strerror}" if error.filename else error.strerror)
+        say(f"{error.filename}: {error.strerror}" if error.filename else str(error.strerror))
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         return 130

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import platform
+from typing import Any
 
 import cv2
 import numpy as np
@@ -23,7 +24,7 @@ def run(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def collect() -> dict[str, object]:
+def collect() -> dict[str, Any]:
     """What the command says, as JSON's types. Starts the embedded model, to see what `auto` really uses."""
     detector = Detector(backend="auto")
     backends = [
@@ -51,7 +52,7 @@ def collect() -> dict[str, object]:
     }
 
 
-def as_text(facts: dict[str, object]) -> str:
+def as_text(facts: dict[str, Any]) -> str:
     """The facts of `collect` as lines, without a newline at the end."""
     model = facts["model"]
     width, height = model["input_wh"]

@@ -103,7 +103,7 @@ def _one_line_warnings() -> Iterator[None]:
         _say(str(message))
 
     with warnings.catch_warnings():
-        warnings.showwarning = show
+        warnings.showwarning = show  # type: ignore[assignment]  # where the warning arose is not shown
         yield
 
 

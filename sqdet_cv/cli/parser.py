@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Sequence
+from typing import Any, NoReturn
 
 
 class OneLineParser(argparse.ArgumentParser):
@@ -13,13 +14,11 @@ class OneLineParser(argparse.ArgumentParser):
     tool: unrecognized arguments: --lod x (see tool --help)
     """
 
-    def error(self, message: str) -> None:
+    def error(self, message: str) -> NoReturn:
         """Ends the program with exit code 2; argparse would print the whole usage before the message."""
         self.exit(2, f"{self.prog}: {message} (see {self.prog} --help)\n")
 
-    def parse_known_args(
-        self, args: Sequence[str] | None = None, namespace: argparse.Namespace | None = None
-    ) -> tuple[argparse.Namespace, list[str]]:
+    def parse_known_args(self, args: Sequence[str] | None = None, namespace: Any = None) -> tuple[Any, list[str]]:  # type: ignore[override]  # one signature for both overloads
         """Refuses arguments that it does not know, which argparse leaves to the parser of the whole program."""
         namespace, unknown = super().parse_known_args(args, namespace)
         if unknown:

@@ -251,10 +251,8 @@ def _seen(frame_wh: tuple[int, int], input_wh: tuple[int, int], crop: bool) -> _
     covering_wh = [round(length * factor) for length in frame_wh]
     frame_pixels = [of_frame / covering for of_frame, covering in zip(frame_wh, covering_wh)]
     offset = [int((covering - of_input) / 2) for covering, of_input in zip(covering_wh, input_wh)]
-    return _Seen(
-        tuple(first * pixels for first, pixels in zip(offset, frame_pixels)),
-        tuple(length * pixels for length, pixels in zip(input_wh, frame_pixels)),
-    )
+    (x, y), (width, height) = offset, input_wh
+    return _Seen((x * frame_pixels[0], y * frame_pixels[1]), (width * frame_pixels[0], height * frame_pixels[1]))
 
 
 def _to_whole_pixels(boxes_xyxy: np.ndarray, frame_wh: tuple[int, int]) -> np.ndarray:

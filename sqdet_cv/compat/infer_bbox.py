@@ -167,7 +167,7 @@ def _anchors(spec: ModelSpec) -> np.ndarray:
     size_wh = np.reshape(spec.input_wh, (2, 1))
     # Multiplied before it is divided, as in C++.
     centres = (cells + 1 + spec.grid_inset) * size_wh / (cells.max(axis=1, keepdims=True) + 2 + 2 * spec.grid_inset)
-    return np.concatenate([centres, np.float64(spec.anchors_wh)[shape_ids].T])
+    return np.concatenate([centres, np.asarray(spec.anchors_wh, np.float64)[shape_ids].T])
 
 
 def _decode(deltas: np.ndarray, anchor_ids: np.ndarray, spec: ModelSpec) -> np.ndarray:

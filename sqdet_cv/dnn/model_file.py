@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from importlib import resources
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, overload
 
 import cv2
 import numpy as np
@@ -19,7 +19,7 @@ from .caffe import read_caffe, require_caffe_importer
 from .importers import import_network
 
 if TYPE_CHECKING:
-    from importlib.resources.abc import Traversable  # not in Python 3.10
+    from importlib.abc import Traversable
 
 # In the package, by kind of model.
 EMBEDDED = {ModelSpec: "sqdet_voc.sqdet", ClassifierSpec: "squeezenet_imagenet.sqdet"}
@@ -30,7 +30,15 @@ def embedded_file(spec_type: type[Spec]) -> Traversable:
     return resources.files("sqdet_cv") / "models" / EMBEDDED[spec_type]
 
 
-def load_model(path: str | Path | None = None, spec_type: type[Spec] = ModelSpec) -> tuple[cv2.dnn.Net, Spec]:
+@overload
+def load_model(path: str | Path | None = None) -> tuple[cv2.dnn.Net, ModelSpec]: ...
+
+
+@overload
+def load_model(path: str | Path | None, spec_type: type[Spec]) -> tuple[cv2.dnn.Net, Spec]: ...
+
+
+def load_model(path: str | Path | None = None, spec_type: type[Any] = ModelSpec) -> tuple[cv2.dnn.Net, Any]:
     """The network and spec of `NAME.onnx` with `NAME.json` beside it, of a packed `NAME.sqdet`, which holds both, or of
     `NAME.caffemodel` with `NAME.prototxt` and `NAME.json` (OpenCV 4); None: the embedded model of the
     kind that `spec_type` describes.
@@ -68,9 +76,9 @@ def load_model(path: str | Path | None = None, spec_type: type[Spec] = ModelSpec
     return read_onnx(data, name), spec
 
 
-def _read_beside(file: Path, beside: str, what: str, name: str) -> str:
+def _read_beside(file: Path | Traversable, beside: str, what: str, name: str) -> str:
     try:
-        return (file.parent / beside).read_text(encoding="utf-8")
+        return Path(str(file)).with_name(beside).read_text(encoding="utf-8")
     except OSError:
         raise ModelFileError(f"{name}: no {what} {beside} beside it") from None
     except UnicodeDecodeError as error:

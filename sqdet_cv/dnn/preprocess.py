@@ -40,7 +40,7 @@ def images_to_blob(
 def classifier_blob(image_bgr: np.ndarray, spec: ClassifierSpec) -> np.ndarray:
     """An image of any size, (H, W, 3) uint8 BGR, to (1, 3, height, width) float32 by the spec's resize rule."""
     if spec.resize == "center_crop":
-        side, (width, height) = spec.resize_side, spec.input_wh
+        side, (width, height) = spec.resize_side or 0, spec.input_wh  # the spec holds that it is there
         left, top = (side - width) // 2, (side - height) // 2
         image_bgr = resize_to_input(image_bgr, (side, side))[top : top + height, left : left + width]
     return images_to_blob([image_bgr], spec)

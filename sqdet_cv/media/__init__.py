@@ -1,0 +1,21 @@
+"""Pixels in and out: images, videos, cameras and streams, drawing, windows."""
+
+from .annotate import FONT, draw, write_text
+from .sources import Frame, Source, find_sources, read_image
+from .window import QUIT_KEYS, Window
+from .writers import VideoFile, plan_outputs, write_image
+
+__all__ = [
+    "FONT",
+    "QUIT_KEYS",
+    "Frame",
+    "Source",
+    "VideoFile",
+    "Window",
+    "draw",
+    "find_sources",
+    "plan_outputs",
+    "read_image",
+    "write_image",
+    "write_text",
+]

@@ -10,7 +10,7 @@ from __future__ import annotations
 import glob
 import math
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from urllib.parse import urlsplit
@@ -22,7 +22,7 @@ from ..errors import SourceError
 from ..util.stderr import muted_stderr
 
 # What a folder or glob picks up. A file that is named outright may have any suffix.
-PICTURE_SUFFIXES = frozenset(
+IMAGE_SUFFIXES = frozenset(
     ".jpg .jpeg .jpe .png .bmp .dib .webp .tif .tiff .gif .avif .jp2 .ppm .pgm .pbm .pnm".split()
 )
 VIDEO_SUFFIXES = frozenset(".mp4 .m4v .mov .avi .mkv .webm .mpg .mpeg .wmv .flv .ts .mts .m2ts .3gp .ogv".split())
@@ -73,10 +73,10 @@ class Source:
             return f"camera {self.address}"
         return re.sub(r"//[^/@]*@", "//***@", self.address) if self.is_live else self.address  # no password in logs
 
-    def frames(self) -> Iterator[Frame]:
+    def frames(self) -> Generator[Frame, None, None]:
         """Reads it to its end. Raises SourceError where it cannot be opened or gives no frame at all."""
         if self.is_still:
-            yield Frame(read_picture(self.address), 0, None, 1)
+            yield Frame(read_image(str(self.address)), 0, None, 1)
             return
         capture = self._open()
         try:
@@ -133,7 +133,7 @@ def find_sources(arguments: Iterable[str]) -> list[Source]:
     return list(sources.values())
 
 
-def read_picture(path: str | Path) -> np.ndarray:
+def read_image(path: str | Path) -> np.ndarray:
     """An image file as (H, W, 3) uint8 BGR, turned upright as its EXIF says; grey, 16 bit and alpha are converted.
 
     Raises SourceError that names the file.
@@ -202,13 +202,13 @@ def _file(path: Path, name: str, check: bool = True) -> Source:
     if check and path.stat().st_size == 0:
         raise SourceError(f"{path}: the file is empty; expected an image or video")
     suffix = path.suffix.lower()
-    if suffix not in PICTURE_SUFFIXES | VIDEO_SUFFIXES and _is_text(path):
+    if suffix not in IMAGE_SUFFIXES | VIDEO_SUFFIXES and _is_text(path):
         raise SourceError(f"{path}: a text file; expected {EXPECTED}")
-    is_still = suffix in PICTURE_SUFFIXES or (suffix not in VIDEO_SUFFIXES and _has_picture_header(path))
+    is_still = suffix in IMAGE_SUFFIXES or (suffix not in VIDEO_SUFFIXES and _has_image_header(path))
     return Source(str(path), str(PurePosixPath(name)), is_still)
 
 
-def _has_picture_header(path: Path) -> bool:
+def _has_image_header(path: Path) -> bool:
     with muted_stderr():
         return cv2.haveImageReader(str(path))
 
@@ -222,7 +222,7 @@ def _is_text(path: Path) -> bool:
 
 def _is_medium(relative: Path) -> bool:
     visible = not any(part.startswith(".") and part != ".." for part in relative.parts)
-    return visible and relative.suffix.lower() in PICTURE_SUFFIXES | VIDEO_SUFFIXES
+    return visible and relative.suffix.lower() in IMAGE_SUFFIXES | VIDEO_SUFFIXES
 
 
 def _suffixes() -> str:

@@ -9,7 +9,7 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import TextIO
+from typing import Any, TextIO
 
 import cv2
 import numpy as np
@@ -21,7 +21,7 @@ from ..util.stderr import muted_stderr
 from .sources import Source
 
 # Encoders that OpenCV always has; an image of another kind is written as PNG.
-PICTURE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff"})
+IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff"})
 
 # Tried in this order: every pip wheel has the first, an OpenCV without FFmpeg only the second.
 VIDEO_CODECS = ((".mp4", "mp4v"), (".avi", "MJPG"))
@@ -38,14 +38,14 @@ def plan_outputs(sources: Sequence[Source], folder: Path) -> list[Path]:
 
     Raises SqdetError if a result would overwrite one of the sources.
     """
-    originals = {Path(source.address).resolve() for source in sources if not source.is_live}
+    originals = {Path(str(source.address)).resolve() for source in sources if not source.is_live}
     planned: dict[str, Path] = {}
     for source in sources:
         name = folder / source.name
         stem = name if source.is_live else name.with_suffix("")
         suffix = ""
         if source.is_still:
-            suffix = name.suffix if name.suffix.lower() in PICTURE_SUFFIXES else ".png"
+            suffix = name.suffix if name.suffix.lower() in IMAGE_SUFFIXES else ".png"
         numbers = itertools.chain([""], (f"-{number}" for number in itertools.count(2)))
         paths = (Path(f"{stem}{number}{suffix}") for number in numbers)
         path = next(path for path in paths if str(path).lower() not in planned)  # many file systems ignore case
@@ -56,7 +56,7 @@ def plan_outputs(sources: Sequence[Source], folder: Path) -> list[Path]:
     return list(planned.values())
 
 
-def write_picture(path: Path, image_bgr: np.ndarray) -> None:
+def write_image(path: Path, image_bgr: np.ndarray) -> None:
     """Encodes by the suffix. Raises SqdetError if OpenCV cannot, OSError if the disk cannot."""
     try:
         with muted_stderr():
@@ -82,7 +82,7 @@ class VideoFile:
         self.path: Path | None = None  # known after the first frame
         self._stem, self._fps = stem, fps or DEFAULT_FPS
         self._files = ExitStack()
-        self._writer: cv2.VideoWriter | None = None
+        self._writer: Any = None  # a cv2.VideoWriter, once the size is known
         self._size_wh = (0, 0)
 
     def __enter__(self) -> VideoFile:
@@ -91,7 +91,7 @@ class VideoFile:
     def __exit__(self, *error: object) -> None:
         if self._writer is not None:
             self._writer.release()  # writes the index, so before the move
-        self._files.__exit__(*error)
+        self._files.__exit__(*error)  # type: ignore[arg-type]  # what Python hands to __exit__
 
     def write(self, image_bgr: np.ndarray) -> None:
         """Appends a frame. Raises SqdetError if no codec opens."""
@@ -108,7 +108,8 @@ class VideoFile:
             attempt = ExitStack()
             temporary = attempt.enter_context(atomic_path(path))
             with muted_stderr():
-                writer = cv2.VideoWriter(str(temporary), cv2.VideoWriter_fourcc(*codec), self._fps, size_wh)
+                fourcc = cv2.VideoWriter_fourcc(*codec)  # type: ignore[attr-defined]  # missing in OpenCV's stubs
+                writer = cv2.VideoWriter(str(temporary), fourcc, self._fps, size_wh)
             if writer.isOpened():
                 self.path, self._writer, self._size_wh = path, writer, size_wh
                 self._files = attempt

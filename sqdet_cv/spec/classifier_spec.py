@@ -59,10 +59,8 @@ class ClassifierSpec(JsonSpec):
         if self.resize == "stretch":
             require(side is None, "resize_side", side, 'null, since resize is "stretch"')
         else:
-            is_int = isinstance(side, int) and not isinstance(side, bool)
-            require(
-                is_int and side >= max(self.input_wh), "resize_side", side, f"{max(self.input_wh)} or more for the crop"
-            )
+            fits = isinstance(side, int) and not isinstance(side, bool) and side >= max(self.input_wh)
+            require(fits, "resize_side", side, f"{max(self.input_wh)} or more for the crop")
 
     @property
     def num_classes(self) -> int:

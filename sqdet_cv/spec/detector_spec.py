@@ -9,7 +9,7 @@ from __future__ import annotations
 import dataclasses
 import math
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -141,22 +141,22 @@ class ModelSpec(JsonSpec):
 
     # -- JSON ---------------------------------------------------------------------------------------------------
 
-    def _to_values(self) -> dict[str, object]:
+    def _to_values(self) -> dict[str, Any]:
         values = super()._to_values()
         if math.isinf(self.size_delta_cap):
             values["size_delta_cap"] = None  # JSON has no infinity
         return values
 
     @classmethod
-    def _from_values(cls, values: dict[str, object]) -> ModelSpec:
+    def _from_values(cls, values: dict[str, Any]) -> ModelSpec:
         if values.get("size_delta_cap", 0) is None:
             values = values | {"size_delta_cap": math.inf}
         return super()._from_values(values)
 
 
-def _anchors(value: object) -> tuple[tuple[float, float], ...]:
+def _anchors(value: Any) -> tuple[tuple[float, float], ...]:
     is_list = isinstance(value, list | tuple | np.ndarray)
     require(is_list and len(value) > 0, "anchors_wh", value, "a list of at least one (width, height)")
-    shapes = tuple(floats(shape, 2, "anchors_wh") for shape in value)
+    shapes = tuple((w, h) for w, h in (floats(shape, 2, "anchors_wh") for shape in value))
     require(all(w > 0 and h > 0 for w, h in shapes), "anchors_wh", value, "positive widths and heights")
     return shapes

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 from pathlib import Path
-from typing import ClassVar, TypeVar
+from typing import Any, ClassVar, TypeVar
 
 from ..errors import SpecError
 from ..util.atomic_files import write_text_atomically
@@ -41,7 +41,7 @@ class JsonSpec:
         version = values.pop(cls.VERSION_KEY)
         if version != cls.VERSION:
             raise SpecError(f"{cls.KIND} version {version!r}; this sqdet_cv reads version {cls.VERSION}")
-        fields = {field.name: field for field in dataclasses.fields(cls)}
+        fields = {field.name: field for field in dataclasses.fields(cls)}  # type: ignore[arg-type]  # all subclasses are dataclasses
         if unknown := sorted(values.keys() - fields.keys()):
             raise SpecError(f"unknown keys in the {cls.KIND}: {', '.join(unknown)}")
         required = {name for name, field in fields.items() if field.default is dataclasses.MISSING}
@@ -63,10 +63,10 @@ class JsonSpec:
         except (SpecError, UnicodeDecodeError) as error:
             raise SpecError(f"{path}: {error}") from None
 
-    def _to_values(self) -> dict[str, object]:
+    def _to_values(self) -> dict[str, Any]:
         """The fields as JSON can hold them; a spec with others overrides this and `_from_values`."""
-        return dataclasses.asdict(self)
+        return dataclasses.asdict(self)  # type: ignore[call-overload]  # as above
 
     @classmethod
-    def _from_values(cls: type[Spec], values: dict[str, object]) -> Spec:
+    def _from_values(cls: type[Spec], values: dict[str, Any]) -> Spec:
         return cls(**values)

@@ -3,39 +3,41 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 from ..errors import SpecError
 
 
-def require(condition: bool, name: str, value: object, expected: str) -> None:
+def require(condition: bool, name: str, value: Any, expected: str) -> None:
     """Raises SpecError unless the condition holds."""
     if not condition:
         raise SpecError(f"model spec: {name} is {value!r}, expected {expected}")
 
 
-def class_names(value: object, name: str) -> tuple[str, ...]:
+def class_names(value: Any, name: str) -> tuple[str, ...]:
     is_list = isinstance(value, list | tuple)
     require(is_list and len(value) > 0, name, value, "a list of at least one class name")
     require(all(isinstance(label, str) and label.strip() for label in value), name, value, "names, none empty")
     return tuple(value)
 
 
-def boolean(value: object, name: str) -> bool:
+def boolean(value: Any, name: str) -> bool:
     require(isinstance(value, bool), name, value, "true or false")
     return value
 
 
-def positive_ints(value: object, name: str) -> tuple[int, int]:
+def positive_ints(value: Any, name: str) -> tuple[int, int]:
     try:
-        pair = tuple(int(item) for item in value)
-        valid = len(pair) == 2 and all(item > 0 for item in pair) and all(a == b for a, b in zip(pair, value))
+        first, second = value
+        pair = int(first), int(second)
+        valid = min(pair) > 0 and pair == (first, second)
     except (TypeError, ValueError, OverflowError):
         valid = False
     require(valid, name, value, "two positive integers")
     return pair
 
 
-def floats(value: object, count: int, name: str) -> tuple[float, ...]:
+def floats(value: Any, count: int, name: str) -> tuple[float, ...]:
     try:
         numbers = tuple(float(item) for item in value)
         is_text = any(isinstance(item, str) for item in value)
@@ -46,7 +48,7 @@ def floats(value: object, count: int, name: str) -> tuple[float, ...]:
     return numbers
 
 
-def scale_factor(value: object, name: str) -> float:
+def scale_factor(value: Any, name: str) -> float:
     (number,) = floats((value,), 1, name)
     require(number != 0, name, value, "a number other than 0")
     return number

@@ -1,0 +1,1 @@
+"""Helpers that know no detector: atomic files, Ctrl-C, stderr, image checks."""

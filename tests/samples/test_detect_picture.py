@@ -6,8 +6,7 @@ import cv2
 import numpy as np
 import pytest
 
-from sqdet_cv import Detector
-from sqdet_cv.media import annotate as draw
+from sqdet_cv import Detector, draw
 
 from .loading import SAMPLES, load_sample
 

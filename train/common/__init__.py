@@ -1,0 +1,1 @@
+"""What every room of train uses: options, errors, devices, processes, plots, tables."""

@@ -1,0 +1,1 @@
+"""Smaller nets: filters removed, weights pruned and shared, with retraining."""

@@ -1,3 +1,5 @@
+"""Labelled images to batches: loading, anchor assignment, previews."""
+
 from .formats.open_dataset import open_dataset
 from .loader import DetectionData, make_loader
 from .sample import Sample

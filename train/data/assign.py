@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from sqdet_cv.boxes.ops import box_iou, cxcywh_to_xyxy, encode_boxes, xyxy_to_cxcywh
+from sqdet_cv.boxes.ops import box_iou, cxcywh_to_xyxy, encode, xyxy_to_cxcywh
 from sqdet_cv.spec.detector_spec import ModelSpec
 
 POSITIVE_IOU = 0.5  # above it an anchor is responsible for the object
@@ -88,7 +88,7 @@ def assign(
         near_ignored,
     )
     targets.boxes_xyxy[positive] = boxes_xyxy[objects]
-    targets.deltas[positive] = encode_boxes(boxes_xyxy[objects], spec, positive)
+    targets.deltas[positive] = encode(boxes_xyxy[objects], spec, positive)
     targets.class_ids[positive] = class_ids[objects]
     targets.class_probabilities[positive] = class_probabilities[objects]
     anchors_of = np.bincount(objects, minlength=len(weights))[objects]

@@ -14,7 +14,7 @@ import numpy as np
 from torch.utils.data import Dataset
 
 from sqdet_cv.dnn.preprocess import classifier_blob, images_to_blob
-from sqdet_cv.media.sources import PICTURE_SUFFIXES
+from sqdet_cv.media.sources import IMAGE_SUFFIXES
 from sqdet_cv.spec.classifier_spec import ClassifierSpec
 
 from ..common.errors import TrainError
@@ -55,7 +55,7 @@ def read_image_folder(root: str | Path, labels: Sequence[str] | None = None) -> 
     for folder in folders:
         if folder.name not in ids:
             raise TrainError(f"{folder}: {folder.name!r} is none of the {len(labels)} classes that are trained")
-        found = sorted(path for path in folder.iterdir() if path.suffix.lower() in PICTURE_SUFFIXES)
+        found = sorted(path for path in folder.iterdir() if path.suffix.lower() in IMAGE_SUFFIXES)
         if not found:
             raise TrainError(f"{folder}: a class without images; put some in or remove the folder")
         paths += found

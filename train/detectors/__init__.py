@@ -1,0 +1,1 @@
+"""Any model file as a function from an image to `Detections`."""

@@ -1,0 +1,1 @@
+"""A training loop that knows neither boxes nor data: steps, learning rate, EMA, run folder."""

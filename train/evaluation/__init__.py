@@ -1,0 +1,1 @@
+"""All numbers of a detector or classifier: AP, errors, calibration, report."""

@@ -1,4 +1,4 @@
-"""The losses that `python -m train fit --loss NAME` knows."""
+"""An answer of the net and a batch to the named parts of a loss."""
 
 from __future__ import annotations
 

@@ -1,3 +1,5 @@
+"""The nets, BatchNorm fused into them and back, and what they cost."""
+
 from .squeezedet import NETS, NetConfig, SqueezeDet, build_net
 from .squeezenet import SqueezeNet, SqueezeNetFeatures
 

@@ -1,0 +1,1 @@
+"""The engine joined to a task: training a detector, training a classifier."""

@@ -1,0 +1,1 @@
+"""The best value of one option, by bisection over short runs."""

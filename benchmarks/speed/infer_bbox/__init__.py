@@ -1,0 +1,1 @@
+"""Our `InferBbox` beside the compiled C++ class."""

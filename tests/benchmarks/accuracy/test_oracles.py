@@ -8,7 +8,7 @@ import pytest
 
 from benchmarks.accuracy import oracles
 from benchmarks.accuracy.oracles import ORACLES, Said, ap_with, compare, name_objects, naming
-from sqdet_cv.boxes.ops import decode_deltas
+from sqdet_cv.boxes.ops import decode
 from tests.helpers import make_spec
 from train.checkpoints.native import net_from_checkpoint
 from train.data.formats.open_dataset import open_dataset
@@ -17,7 +17,7 @@ from train.detectors.pytorch import TorchDetector
 from train.evaluation.evaluate import EVAL_SCORE_THRESHOLD, evaluate, mean_ap
 
 SPEC = make_spec()
-ANCHORS_XYXY = decode_deltas(np.zeros((SPEC.num_anchors, 4), np.float32), SPEC)
+ANCHORS_XYXY = decode(np.zeros((SPEC.num_anchors, 4), np.float32), SPEC)
 ANCHOR = 2 * (SPEC.grid_hw[1] + 1)  # the first shape (20 x 30) of a cell within the image
 BACKGROUND = 0  # an anchor that has nothing to do with it
 BIRD, CAT = 0, 1

@@ -63,7 +63,7 @@ def test_a_second_run_measures_only_what_changed(tmp_path: Path, monkeypatch):
     weights = folder / "tiny.weights"
     weights.write_bytes(weights.read_bytes()[:-4] + b"\0\0\0\x3f")
     assert main(command) == 0 and measured == ["tiny"]
-    annotation = devkit / "Annotations" / "test_000.xml"
+    annotation = devkit / "Annotations" / "val_000.xml"
     annotation.write_text(annotation.read_text().replace("<difficult>0", "<difficult>1"))
     assert main(command) == 0 and measured == ["tiny", EMBEDDED_NAME, "tiny"]
 

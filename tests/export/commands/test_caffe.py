@@ -15,7 +15,7 @@ from export.caffe.proto import from_text, to_text
 from export.errors import ExportError
 from export.graph.trace import trace
 from sqdet_cv import Detector, InferBbox, ModelSpec
-from sqdet_cv.boxes.ops import decode_deltas
+from sqdet_cv.boxes.ops import decode
 from sqdet_cv.compat.infer_bbox import VOC_2017_SPEC
 from sqdet_cv.dnn.caffe import read_caffe
 from sqdet_cv.dnn.preprocess import images_to_blob
@@ -121,8 +121,8 @@ def test_infer_bbox_deltas_are_the_same_boxes():
     deltas = rng.normal(0, 0.5, (23, 23, 9, 4)).astype(np.float32)
     scale, shift = infer_bbox_scale_and_shift(spec)
     reordered = deltas[..., [0, 1, 3, 2]].transpose(1, 0, 2, 3).reshape(23, 23, 36)
-    theirs = decode_deltas((reordered * scale + shift).reshape(-1, 4), VOC_2017_SPEC)
-    ours = decode_deltas(deltas.reshape(-1, 4), spec)
+    theirs = decode((reordered * scale + shift).reshape(-1, 4), VOC_2017_SPEC)
+    ours = decode(deltas.reshape(-1, 4), spec)
     theirs = theirs.reshape(23, 23, 9, 4).transpose(1, 0, 2, 3).reshape(-1, 4)
     np.testing.assert_allclose(theirs, ours, atol=0.02)
 

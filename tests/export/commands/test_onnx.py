@@ -15,7 +15,7 @@ from export.errors import ExportError
 from export.graph.trace import trace
 from export.onnx.model import HEADS, INPUT, detector_model
 from sqdet_cv import Detector, ModelSpec
-from sqdet_cv.boxes.ops import decode_deltas
+from sqdet_cv.boxes.ops import decode
 from sqdet_cv.dnn.model_file import read_onnx
 from sqdet_cv.dnn.preprocess import images_to_blob
 from tests.released import MODEL
@@ -53,7 +53,7 @@ def truth(net, spec, blob):
     with torch.no_grad():
         raw = net.split(net(torch.from_numpy(blob)))
     scores = raw.class_logits.softmax(dim=2) * raw.confidence_logits.sigmoid()[..., None]
-    return decode_deltas(raw.deltas.numpy(), spec), scores.numpy()
+    return decode(raw.deltas.numpy(), spec), scores.numpy()
 
 
 @pytest.mark.parametrize("name", NETS)

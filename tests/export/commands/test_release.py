@@ -7,7 +7,7 @@ import pytest
 
 from export.__main__ import main
 from sqdet_cv import Detector
-from sqdet_cv.media.sources import read_picture
+from sqdet_cv.media.sources import read_image
 from tests.released import MODEL, PHOTOS
 
 needs_caffe = pytest.mark.skipif(not hasattr(cv2.dnn, "readNetFromCaffe"), reason="OpenCV 5 reads no Caffe files")
@@ -19,7 +19,7 @@ def test_all_files_detect_what_the_released_one_does(tmp_path: Path):
     suffixes = [".caffemodel", ".json", ".onnx", ".prototxt", ".sqdet"]
     assert sorted(path.name for path in tmp_path.iterdir()) == [f"voc{suffix}" for suffix in suffixes]
     assert (tmp_path / "voc.sqdet").read_bytes() == MODEL.read_bytes()
-    picture = read_picture(PHOTOS[0])
+    picture = read_image(PHOTOS[0])
     expected = Detector()(picture)
     assert len(expected)
     for suffix in (".onnx", ".sqdet", ".caffemodel"):

@@ -15,7 +15,7 @@ from export.int8.calibrate import Range, collect_ranges
 from export.int8.quantize import Int8Builder, QuantisedConv, Quantiser, choose_quantisers, stored
 from export.onnx.model import HEADS, INPUT, build_detector
 from sqdet_cv import Detector, ModelSpec
-from sqdet_cv.boxes.ops import decode_deltas
+from sqdet_cv.boxes.ops import decode
 from tests.released import PHOTOS
 from tests.write_int8_model import tiny_detector
 from train.checkpoints.native import save_checkpoint
@@ -178,7 +178,7 @@ def _boxes_and_scores(detector: Detector) -> tuple[np.ndarray, np.ndarray]:
     if len(outputs) == 2:
         return outputs[0], outputs[1]
     deltas, class_scores, confidence = outputs
-    return decode_deltas(deltas[0], detector.spec), class_scores * confidence[..., None]
+    return decode(deltas[0], detector.spec), class_scores * confidence[..., None]
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from sqdet_cv.boxes.ops import box_iou, clip_boxes, cxcywh_to_xyxy, decode_deltas, encode_boxes, xyxy_to_cxcywh
+from sqdet_cv.boxes.ops import box_iou, clip_boxes, cxcywh_to_xyxy, decode, encode, xyxy_to_cxcywh
 from tests.helpers import make_spec, random_boxes, slow_iou
 
 coordinates = hnp.arrays(np.float64, st.tuples(st.integers(0, 6), st.just(4)), elements=st.floats(-1e4, 1e4))
@@ -74,8 +74,8 @@ def test_decode_undoes_encode(changes: dict, seed: int):
     spec, rng = make_spec(**changes), np.random.default_rng(seed)
     anchor_ids = rng.integers(spec.num_anchors, size=20)
     boxes = random_boxes(rng, 20, spec.input_wh, outside=20)
-    deltas = encode_boxes(boxes, spec, anchor_ids)
-    np.testing.assert_allclose(decode_deltas(deltas, spec, anchor_ids), boxes, rtol=1e-5, atol=1e-4)
+    deltas = encode(boxes, spec, anchor_ids)
+    np.testing.assert_allclose(decode(deltas, spec, anchor_ids), boxes, rtol=1e-5, atol=1e-4)
 
 
 @pytest.mark.parametrize("changes", GEOMETRIES)
@@ -83,7 +83,7 @@ def test_decode_undoes_encode(changes: dict, seed: int):
 def test_decode_is_equation_1(changes: dict, seed: int):
     spec = make_spec(**changes)
     deltas = np.random.default_rng(seed).normal(0, 2, (2, spec.num_anchors, 4)).astype(np.float32)
-    decoded = decode_deltas(deltas, spec)
+    decoded = decode(deltas, spec)
     for n, i in np.ndindex(deltas.shape[:2]):
         cx, cy, w, h = (float(value) for value in spec.anchors_cxcywh[i])
         dx, dy, first, second = (float(value) for value in deltas[n, i])
@@ -97,19 +97,19 @@ def test_decode_is_equation_1(changes: dict, seed: int):
 def test_decoding_some_anchors_is_decoding_all_and_choosing():
     spec, rng = make_spec(), np.random.default_rng(0)
     deltas, ids = rng.normal(size=(spec.num_anchors, 4)).astype(np.float32), np.array([7, 0, 7, 23])
-    np.testing.assert_array_equal(decode_deltas(deltas[ids], spec, ids), decode_deltas(deltas, spec)[ids])
+    np.testing.assert_array_equal(decode(deltas[ids], spec, ids), decode(deltas, spec)[ids])
 
 
 @pytest.mark.parametrize("order", ["xywh", "xyhw"])
 def test_the_cap_limits_growth_and_not_shrinking(order: str):
     spec = make_spec(size_delta_cap=math.log(4), delta_order=order, anchors_wh=((10, 20),), grid_hw=(1, 1))
     deltas = np.array([[0, 0, 500, 500]], np.float32)
-    x1, y1, x2, y2 = decode_deltas(deltas, spec)[0]
+    x1, y1, x2, y2 = decode(deltas, spec)[0]
     assert (x2 - x1, y2 - y1) == pytest.approx((40, 80), rel=1e-5)
-    x1, y1, x2, y2 = decode_deltas(-deltas, spec)[0]
+    x1, y1, x2, y2 = decode(-deltas, spec)[0]
     assert (x2 - x1, y2 - y1) == (0, 0)
 
 
 def test_the_default_cap_keeps_an_untrained_net_finite():
     spec = make_spec()
-    assert np.isfinite(decode_deltas(np.full((spec.num_anchors, 4), 1e4, np.float32), spec)).all()
+    assert np.isfinite(decode(np.full((spec.num_anchors, 4), 1e4, np.float32), spec)).all()

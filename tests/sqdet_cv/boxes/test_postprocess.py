@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sqdet_cv.boxes.ops import decode_deltas
+from sqdet_cv.boxes.ops import decode
 from sqdet_cv.boxes.postprocess import MAX_CANDIDATES, finish, select_convdet, select_decoded, suppress
 from sqdet_cv.spec.detector_spec import ModelSpec
 from tests.helpers import make_spec, random_boxes, slow_iou
@@ -31,7 +31,7 @@ def test_candidates_are_all_pairs_above_the_threshold_best_first(threshold: floa
     deltas, class_scores, confidence = _raw_output(spec, 1)
     boxes, class_ids, scores = select_convdet(deltas, class_scores, confidence, spec, threshold)
 
-    all_boxes = decode_deltas(deltas, spec)
+    all_boxes = decode(deltas, spec)
     expected = [
         (-(class_scores[i, c] * confidence[i]), i, c)
         for i in range(spec.num_anchors)
@@ -56,7 +56,7 @@ def test_both_heads_give_the_same_candidates(seed: int, threshold: float):
     spec = make_spec()
     deltas, class_scores, confidence = _raw_output(spec, seed)
     convdet = select_convdet(deltas, class_scores, confidence, spec, threshold)
-    decoded = select_decoded(decode_deltas(deltas, spec), class_scores * confidence[:, None], threshold)
+    decoded = select_decoded(decode(deltas, spec), class_scores * confidence[:, None], threshold)
     for a, b in zip(convdet, decoded, strict=True):
         np.testing.assert_array_equal(a, b)
 

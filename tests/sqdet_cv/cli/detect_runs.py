@@ -35,7 +35,9 @@ class FakeDetector:
 SLOW_PROGRAM = """
 import sys, time
 from pathlib import Path
-from sqdet_cv import Detections, cli, detect_command
+from sqdet_cv import Detections
+from sqdet_cv.cli import detect as detect_command
+from sqdet_cv.cli import main as cli
 
 class Slow:
     def __init__(self, model=None, **options):

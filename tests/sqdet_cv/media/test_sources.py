@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from sqdet_cv.errors import SourceError
-from sqdet_cv.media.sources import find_sources, read_picture
+from sqdet_cv.media.sources import find_sources, read_image
 
 
 def picture(width=40, height=30, seed=0):
@@ -66,7 +66,7 @@ def test_picture_is_read_exactly(tmp_path):
     ],
 )
 def test_every_kind_becomes_bgr_uint8(tmp_path, stored):
-    image = read_picture(save(tmp_path / "a.png", stored))
+    image = read_image(save(tmp_path / "a.png", stored))
     expected = np.repeat(picture()[..., :1], 3, axis=2) if stored.ndim == 2 else picture()
     assert image.dtype == np.uint8
     np.testing.assert_array_equal(image, expected)
@@ -95,7 +95,7 @@ def test_picture_too_large_for_opencv_is_one_line(tmp_path):
 
 
 def test_stderr_works_after_a_silenced_read(tmp_path, capfd):
-    read_picture(save(tmp_path / "a.png", picture()))
+    read_image(save(tmp_path / "a.png", picture()))
     os.write(2, b"still here")
     assert capfd.readouterr().err == "still here"
 

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sqdet_cv.boxes.ops import decode_deltas
+from sqdet_cv.boxes.ops import decode
 from sqdet_cv.errors import SpecError
 from sqdet_cv.spec.detector_spec import VOC_LABELS, ModelSpec
 from tests.helpers import make_spec
@@ -175,7 +175,7 @@ def test_the_2017_module_geometry():
     spec = ModelSpec(VOC_LABELS, (416, 416), (23, 23), shapes, grid_transposed=True, delta_order="xyhw")
     deltas = np.zeros((23, 23, 9, 4), np.float32)
     deltas[5, 11, 4] = (0.5, -0.5, math.log(2), math.log(3))  # dx, dy, dh, dw
-    boxes = decode_deltas(deltas.reshape(-1, 4), spec).reshape(23, 23, 9, 4)
+    boxes = decode(deltas.reshape(-1, 4), spec).reshape(23, 23, 9, 4)
     cx, cy = 6 * 416 / 24 + 0.5 * 34, 12 * 416 / 24 - 0.5 * 46
     w, h = 34 * 3, 46 * 2
     np.testing.assert_allclose(boxes[5, 11, 4], (cx - w / 2, cy - h / 2, cx + w / 2, cy + h / 2), rtol=1e-5)

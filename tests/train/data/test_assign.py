@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sqdet_cv.boxes.ops import box_iou, cxcywh_to_xyxy, decode_deltas, xyxy_to_cxcywh
+from sqdet_cv.boxes.ops import box_iou, cxcywh_to_xyxy, decode, xyxy_to_cxcywh
 from sqdet_cv.spec.detector_spec import ModelSpec
 from tests.helpers import make_spec, random_boxes, slow_iou
 from train.data.assign import Targets, assign, unique_anchors
@@ -65,7 +65,7 @@ def test_targets_are_the_rule_written_out(changes: dict, seed: int, count: int):
     targets = assign(boxes, ids, ignore, weights, probabilities, spec)
     owners, negative = _slow_owners(boxes, ignore, spec)
     assert targets.negative.tolist() == negative
-    decoded = decode_deltas(targets.deltas, spec)
+    decoded = decode(targets.deltas, spec)
     for i, owner in enumerate(owners):
         if owner < 0:
             assert targets.positive_weight[i] == targets.class_ids[i] == 0
@@ -131,7 +131,7 @@ def test_an_object_beyond_every_anchor_gets_the_nearest():
     targets = _assign([90, 60, 96, 64], spec=spec)
     (positive,) = np.nonzero(targets.positive_weight)
     assert positive.tolist() == [8]
-    np.testing.assert_allclose(decode_deltas(targets.deltas, spec)[8], [90, 60, 96, 64], atol=1e-4)
+    np.testing.assert_allclose(decode(targets.deltas, spec)[8], [90, 60, 96, 64], atol=1e-4)
 
 
 def test_an_ignored_object_gets_no_anchor_and_makes_no_negative_near():

@@ -20,14 +20,14 @@ from train.data.image_folder import (
 )
 
 
-def write_picture(path: Path, image: np.ndarray | None = None) -> None:
+def write_image(path: Path, image: np.ndarray | None = None) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     cv2.imwrite(str(path), np.full((20, 30, 3), 77, np.uint8) if image is None else image)
 
 
 def test_classes_and_pictures_come_in_sorted_order(tmp_path: Path):
     for name in ("dog/2.jpg", "cat/b.PNG", "cat/a.jpeg", ".cache/x.jpg"):
-        write_picture(tmp_path / name)
+        write_image(tmp_path / name)
     (tmp_path / "dog" / "notes.txt").write_text("not an image")
     (tmp_path / "classes.txt").write_text("not a class")
     folder = read_image_folder(tmp_path)
@@ -37,13 +37,13 @@ def test_classes_and_pictures_come_in_sorted_order(tmp_path: Path):
 
 
 def test_given_labels_fix_the_ids_and_may_be_more_than_the_folders(tmp_path: Path):
-    write_picture(tmp_path / "dog" / "1.jpg")
+    write_image(tmp_path / "dog" / "1.jpg")
     folder = read_image_folder(tmp_path, ["cat", "dog", "eel"])
     assert (folder.labels, folder.class_ids) == (("cat", "dog", "eel"), (1,))
 
 
 def _class_without_pictures(root: Path) -> None:
-    write_picture(root / "cat" / "1.jpg")
+    write_image(root / "cat" / "1.jpg")
     (root / "dog").mkdir()
 
 
@@ -51,7 +51,7 @@ BAD = {
     "missing": (lambda root: None, "data: no such folder; expected"),
     "empty": (lambda root: root.mkdir(), "data: no class folders in it; expected"),
     "class without images": (_class_without_pictures, "dog: a class without images"),
-    "unknown class": (lambda root: write_picture(root / "fox" / "1.jpg"), "fox: 'fox' is none of the 2 classes"),
+    "unknown class": (lambda root: write_image(root / "fox" / "1.jpg"), "fox: 'fox' is none of the 2 classes"),
 }
 
 
@@ -110,7 +110,7 @@ def test_only_what_the_options_allow_happens():
 def test_a_view_depends_on_seed_epoch_and_picture_alone(tmp_path: Path):
     image = np.random.default_rng(0).integers(0, 256, (40, 50, 3), np.uint8)
     for name in ("1.png", "2.png"):
-        write_picture(tmp_path / "cat" / name, image)
+        write_image(tmp_path / "cat" / name, image)
     folder, spec = read_image_folder(tmp_path), ClassifierSpec(("cat",), (32, 32))
 
     def view(index: int, seed: int = 0, epoch: int = 0) -> np.ndarray:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from sqdet_cv.boxes.ops import decode_deltas
+from sqdet_cv.boxes.ops import decode
 from sqdet_cv.errors import ModelFileError
 from tests.helpers import make_spec, slow_iou
 from train.checkpoints.native import save_checkpoint
@@ -45,7 +45,7 @@ def test_a_torch_detector_is_the_whole_walk(net: SqueezeDet, image: np.ndarray):
     with torch.no_grad():
         raw = net.eval().split(net(blob))
     scores = (raw.class_logits.softmax(2) * raw.confidence_logits.sigmoid()[..., None])[0].numpy()
-    boxes = np.clip(decode_deltas(raw.deltas[0].numpy(), SPEC), 0, [96, 64, 96, 64])
+    boxes = np.clip(decode(raw.deltas[0].numpy(), SPEC), 0, [96, 64, 96, 64])
     candidates = sorted(((s, i, c) for (i, c), s in np.ndenumerate(scores) if s > 0.1), reverse=True)
     kept = []
     for candidate in candidates:

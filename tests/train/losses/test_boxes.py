@@ -6,7 +6,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sqdet_cv.boxes.ops import decode_deltas
+from sqdet_cv.boxes import ops
 from tests.helpers import make_spec, random_boxes, slow_iou
 from train.losses.boxes import decode, paired_box_iou, to_xywh
 
@@ -20,7 +20,7 @@ def test_decode_is_the_runtimes(delta_order: str, seed: int):
     deltas = np.random.default_rng(seed).normal(0, 3, (2, spec.num_anchors, 4)).astype(np.float32)
     deltas_xywh = to_xywh(torch.from_numpy(deltas), delta_order)
     tensors = decode(deltas_xywh, torch.from_numpy(spec.anchors_cxcywh.copy()), spec.size_delta_cap)
-    np.testing.assert_allclose(tensors.numpy(), decode_deltas(deltas, spec), rtol=1e-5, atol=1e-3)
+    np.testing.assert_allclose(tensors.numpy(), ops.decode(deltas, spec), rtol=1e-5, atol=1e-3)
 
 
 @given(seeds, st.integers(0, 9))

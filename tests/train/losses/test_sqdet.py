@@ -8,7 +8,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sqdet_cv.boxes.ops import decode_deltas
+from sqdet_cv.boxes.ops import decode
 from sqdet_cv.spec.detector_spec import ModelSpec
 from tests.helpers import slow_iou
 from tests.train.losses.loss_cases import SPEC, SPEC_2017, gradients, make_batch, make_loss, make_raw, sigmoid, softmax
@@ -33,7 +33,7 @@ def _slow_loss(raw: RawOutput, batch: Batch, config: SqdetLossConfig, spec: Mode
     sums = dict.fromkeys(PARTS, 0.0)
     classes = logits.shape[2]
     for n in range(len(deltas)):
-        boxes = decode_deltas(deltas[n], spec)
+        boxes = decode(deltas[n], spec)
         labelled = batch.labelled[n].numpy()
         for i in range(len(boxes)):
             p, q = sigmoid(confidence[n, i]), softmax(logits[n, i])

@@ -1,0 +1,1 @@
+"""Augmentation: what happens to an image, and how its boxes follow."""
