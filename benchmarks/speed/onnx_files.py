@@ -3,10 +3,11 @@
     python -m benchmarks.speed.onnx_files DIR [--python P ...] [--rounds 40] [--threads N]
 
 DIR holds base.onnx with base.json, as `python -m export onnx` writes them, and other forms of the same net. numpy and
-cv2 are enough. A process is started for each Python, and they run each file in turns, so that a slow moment of the machine
-hits all files and versions alike. Printed are the median and the lowest time of a forward pass, its median CPU time (of
-all threads; other programs disturb it less), and for both the median over the rounds of the ratio to base.onnx in the
-same round; Ctrl-C prints what there is. A file that computes anything else than base.onnx is an error.
+cv2 are enough. A process is started for each Python, and they run each file in turns, so that a slow moment of the
+machine hits all files and versions alike. Printed are the median and the lowest time of a forward pass, its median
+CPU time (of all threads; other programs disturb it less), and for both the median over the rounds of the ratio to
+base.onnx in the same round; Ctrl-C prints what there is. A file that computes anything else than base.onnx is an
+error.
 """
 
 from __future__ import annotations

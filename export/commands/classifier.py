@@ -3,52 +3,17 @@
 from __future__ import annotations
 
 import argparse
-from dataclasses import dataclass
 from pathlib import Path
 
-import cv2
-import numpy as np
-from torch import nn
-
-from sqdet_cv.dnn.caffe import read_caffe
-from sqdet_cv.dnn.model_file import read_onnx
 from sqdet_cv.spec.classifier_spec import ClassifierSpec
-from sqdet_cv.util.atomic_files import write_bytes_atomically
 from train.checkpoints.classifier import CROP, SQUARE, center_crop_spec, squeezenet_from_weights
 from train.checkpoints.native import classifier_from_checkpoint, is_classifier_checkpoint
 from train.models.squeezenet import LAYOUTS, SqueezeNet
 
-from ..caffe import model as caffe_model
-from ..caffe.classifier import OUTPUT as PREDICTIONS
-from ..caffe.classifier import classifier_net
-from ..caffe.proto import to_text
-from ..check import check_classifier
+from ..classifier import check_suffix, export_classifier
 from ..errors import ExportError
-from ..graph.trace import trace
-from ..onnx import model as onnx_model
-from ..onnx.model import PROBABILITIES, classifier_model
 from .class_names import read_class_names
 from .options import size_wh
-
-
-@dataclass
-class Exported:
-    """A classifier in a file format, not yet written.
-
-    Attributes:
-        files: suffix to content.
-        opencv_net: the same, read by OpenCV.
-        output: the layer of it that gives the probabilities.
-    """
-
-    files: dict[str, bytes]
-    opencv_net: cv2.dnn.Net
-    output: str
-
-    def probabilities(self, blob: np.ndarray) -> np.ndarray:
-        """OpenCV's, for a (1, 3, height, width) blob."""
-        self.opencv_net.setInput(blob)
-        return self.opencv_net.forward(self.output)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -85,17 +50,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> None:
     out = Path(args.out)
-    if out.suffix not in FORMATS:
-        raise ExportError(f"--out {out}: expected a name that ends in {_suffixes()}")
+    check_suffix(out)
     net, version, trained = _read_weights(args)
-    if args.half:
-        net = net.half().float()  # computes with what the file will hold
     spec = _choose_spec(args, net.conv10.out_channels, trained)
-    exported = FORMATS[out.suffix](str(out), net, spec, args.half)
-    error = check_classifier(str(out), exported.probabilities, net, spec)
-    for suffix, content in exported.files.items():
-        write_bytes_atomically(out.with_suffix(suffix), content)
-    spec.save(out.with_suffix(".json"))
+    error = export_classifier(net, spec, out, half=args.half)
     print(
         f"{out}: {out.stat().st_size / 1e6:.2f} MB, SqueezeNet {version}, {spec.num_classes} classes; OpenCV "
         f"agrees with PyTorch to {error:.1e} in probabilities"
@@ -119,24 +77,3 @@ def _choose_spec(args: argparse.Namespace, classes: int, trained: ClassifierSpec
     labels = trained.labels if args.labels is None else read_class_names(args.labels, classes)
     input_wh = args.size or (trained.input_wh if trained else (CROP, CROP))
     return ClassifierSpec(labels, input_wh) if args.stretch else center_crop_spec(labels, input_wh)
-
-
-def export_onnx(name: str, net: nn.Module, spec: ClassifierSpec, half: bool) -> Exported:
-    """As `sqdet_cv.Classifier` reads it."""
-    content = classifier_model(trace(net, onnx_model.INPUT), spec, half=half).SerializeToString()
-    return Exported({".onnx": content}, read_onnx(content, name), PROBABILITIES)
-
-
-def export_caffe(name: str, net: nn.Module, spec: ClassifierSpec, half: bool) -> Exported:
-    """For OpenCV 4 and the 2017 module's sample image_classification.cpp, unchanged."""
-    message = classifier_net(trace(net, caffe_model.INPUT), spec.input_wh, half)
-    prototxt, caffemodel = to_text(message).encode(), message.SerializeToString()
-    files = {".caffemodel": caffemodel, ".prototxt": prototxt}
-    return Exported(files, read_caffe(prototxt, caffemodel, name), PREDICTIONS)
-
-
-FORMATS = {".onnx": export_onnx, ".caffemodel": export_caffe}
-
-
-def _suffixes() -> str:
-    return " or ".join(FORMATS)

@@ -1,14 +1,9 @@
-"""What the exports of a detector have in common: the options, and the net and spec that they ask for."""
+"""The options that the exports of a detector share."""
 
 from __future__ import annotations
 
 import argparse
-import dataclasses
 from pathlib import Path
-
-from sqdet_cv.spec.detector_spec import ModelSpec
-from train.checkpoints.native import net_from_checkpoint
-from train.models.squeezedet import SqueezeDet
 
 from ..errors import ExportError
 
@@ -34,14 +29,6 @@ def size_wh(text: str) -> tuple[int, int]:
     return pair
 
 
-def load(checkpoint: str, input_wh: tuple[int, int] | None) -> tuple[SqueezeDet, ModelSpec]:
-    """The net of a checkpoint and its spec at the input size, its own if None; nothing cropped yet."""
-    net, spec = net_from_checkpoint(checkpoint)
-    if input_wh:
-        spec = spec.resized(input_wh, net.grid_hw(input_wh))
-    return net, spec
-
-
 def output_path(out: str | None, checkpoint: str, suffix: str) -> Path:
     """The file to write: `out`, or the checkpoint's name with the suffix, beside it.
 
@@ -55,11 +42,3 @@ def output_path(out: str | None, checkpoint: str, suffix: str) -> Path:
     if path.suffix != suffix:
         raise ExportError(f"--out {path}: expected a name that ends in {suffix}")
     return path
-
-
-def cropped(spec: ModelSpec, rings: int) -> ModelSpec:
-    """The spec of the same net with rings of cells cut off its grid."""
-    rows, columns = (cells - 2 * rings for cells in spec.grid_hw)
-    if rings < 0 or min(rows, columns) < 1:
-        raise ExportError(f"--crop {rings}: the grid of {spec.grid_hw[0]} x {spec.grid_hw[1]} cells leaves none")
-    return dataclasses.replace(spec, grid_hw=(rows, columns), grid_inset=spec.grid_inset + rings)

@@ -3,19 +3,11 @@
 from __future__ import annotations
 
 import argparse
-import time
 from pathlib import Path
 
-from sqdet_cv.dnn.packed import SUFFIX, unpack
-from sqdet_cv.errors import SpecError
-from sqdet_cv.spec.classifier_spec import ClassifierSpec
-from sqdet_cv.spec.detector_spec import ModelSpec
-from sqdet_cv.util.atomic_files import write_bytes_atomically
+from sqdet_cv.dnn.packed import SUFFIX
 
-from ..errors import ExportError
-from ..packed.writer import pack
-
-SPECS = (ModelSpec, ClassifierSpec)
+from ..packed.export import pack_file
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -24,38 +16,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> None:
-    out = args.out or args.model.with_suffix(SUFFIX)
-    if args.model.suffix != ".onnx":
-        raise ExportError(f"{args.model}: expected an .onnx file")
-    if out.suffix != SUFFIX:
-        raise ExportError(f"--out {out}: expected a name that ends in {SUFFIX}")
-    if not args.model.is_file():
-        raise ExportError(f"{args.model}: no such file")
-    spec_json = read_spec(args.model.with_suffix(".json"))
-    onnx = args.model.read_bytes()
-    try:
-        packed = pack(onnx, spec_json)
-    except ExportError as error:
-        raise ExportError(f"{args.model}: {error}") from None
-    started = time.perf_counter()
-    unpack(packed, str(out))
-    milliseconds = 1000 * (time.perf_counter() - started)
-    write_bytes_atomically(out, packed)
-    spec_said = "with its spec" if spec_json else "without a spec, so that Detector refuses it"
-    print(
-        f"{out}: {len(packed)} bytes, {len(onnx) / len(packed):.1f} times smaller than {args.model.name}; {spec_said}; "
-        f"unpacks in {milliseconds:.0f} ms"
-    )
-
-
-def read_spec(path: Path) -> str | None:
-    """The spec's JSON as it stands in the file, None where there is no file. Raises ExportError: it is no spec."""
-    if not path.is_file():
-        return None
-    try:
-        text = path.read_bytes().decode("utf-8")
-        kind = next((spec for spec in SPECS if f'"{spec.VERSION_KEY}"' in text), ModelSpec)
-        kind.from_json(text)
-    except (SpecError, UnicodeDecodeError) as error:
-        raise ExportError(f"{path}: {error}") from None
-    return text
+    report = pack_file(args.model, args.out)
+    spec = "with its spec" if report.has_spec else "without a spec, so that Detector refuses it"
+    smaller = f"{report.onnx_bytes / report.bytes:.1f} times smaller than {args.model.name}"
+    print(f"{report.path}: {report.bytes} bytes, {smaller}; {spec}; unpacks in {report.unpack_ms:.0f} ms")

@@ -3,17 +3,10 @@
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
-from types import ModuleType
 
 import cv2
 
-from sqdet_cv.dnn.caffe import has_caffe_importer
-
-from ..errors import ExportError
-from . import caffe as caffe_command
-from . import onnx as onnx_command
-from . import packed as packed_command
+from ..release import export_release
 from .options import size_wh
 
 
@@ -28,22 +21,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> None:
-    out = Path(args.out)
-    if out.suffix:
-        raise ExportError(f"--out {out}: expected a name without an ending")
-    words = [args.checkpoint, *(["--size", "{}x{}".format(*args.size)] if args.size else [])]
-    onnx = out.with_suffix(".onnx")
-    _run(onnx_command, [*words, "--out", str(onnx)])
-    _run(packed_command, [str(onnx), "--out", str(out.with_suffix(".sqdet"))])
-    if has_caffe_importer():
-        _run(caffe_command, [*words, "--out", str(out.with_suffix(".caffemodel"))])
-    else:  # what cannot be run is not written
-        print(
-            f"{out}.caffemodel: not written: OpenCV {cv2.__version__} has no Caffe importer to run it; use OpenCV 4.x"
-        )
-
-
-def _run(command: ModuleType, words: list[str]) -> None:
-    parser = argparse.ArgumentParser()
-    command.add_arguments(parser)
-    command.run(parser.parse_args(words))
+    onnx, packed, caffe = export_release(args.checkpoint, args.out, args.size)
+    for report in (onnx, caffe):
+        if report:
+            print(f"{report.path}: {report.bytes / 1e6:.2f} MB; OpenCV agrees with PyTorch to {report}")
+    print(
+        f"{packed.path}: {packed.bytes} bytes, {packed.onnx_bytes / packed.bytes:.1f} times smaller than the ONNX file"
+    )
+    if caffe is None:
+        reason = f"OpenCV {cv2.__version__} has no Caffe importer to run it; use OpenCV 4.x"
+        print(f"{args.out}.caffemodel: not written: {reason}")

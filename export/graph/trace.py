@@ -9,6 +9,8 @@ import torch
 import torch.fx
 from torch import nn
 
+from train.models.fuse import fuse_conv_weights
+
 from ..errors import ExportError
 
 
@@ -114,10 +116,7 @@ def _add_module(
 
 
 def _fold(conv: Layer, norm: nn.BatchNorm2d) -> None:
-    """y = gamma (w x + b - mean) / sqrt(var + eps) + beta as one convolution, computed in float64."""
-    gain = norm.weight.detach().double() / (norm.running_var.double() + norm.eps).sqrt()
-    weight = torch.from_numpy(conv.weight).double() * gain[:, None, None, None]
-    bias = (torch.from_numpy(conv.bias).double() - norm.running_mean.double()) * gain + norm.bias.detach().double()
+    weight, bias = fuse_conv_weights(torch.from_numpy(conv.weight), torch.from_numpy(conv.bias), norm)
     conv.weight, conv.bias = _numpy(weight), _numpy(bias)
 
 

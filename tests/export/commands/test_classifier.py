@@ -12,10 +12,10 @@ import pytest
 import torch
 from torch import nn
 
+from export import classifier as classifier_export
 from export.__main__ import main
 from export.caffe.proto import from_text
 from export.check import check_classifier, sample_pictures
-from export.commands import classifier as classifier_command
 from export.errors import ExportError
 from sqdet_cv import Classifier, ClassifierSpec
 from sqdet_cv.dnn.preprocess import classifier_blob
@@ -137,7 +137,7 @@ def test_no_1x1_convolution_is_padded(folder: Path):
 
 def test_a_changed_weight_fails_the_check():
     net, spec = make_net("1.1"), ClassifierSpec(LABELS, (64, 64))
-    exported = classifier_command.export_onnx("c.onnx", net, spec, half=False)
+    exported = classifier_export._to_onnx("c.onnx", net, spec, half=False)
     assert check_classifier("c.onnx", exported.probabilities, net, spec) < 1e-5
     with torch.no_grad():
         net.conv10.bias[0] += 0.1
@@ -154,7 +154,7 @@ def test_a_wrong_answer_fails_the_check(answer: np.ndarray):
 @pytest.mark.parametrize("out", ["c.onnx", pytest.param("c.caffemodel", marks=needs_caffe)])
 def test_a_failed_check_leaves_nothing_behind(folder: Path, monkeypatch, capsys, out: str):
     before = sorted(folder.iterdir())
-    monkeypatch.setattr(classifier_command, "check_classifier", functools.partial(check_classifier, tolerance=-1.0))
+    monkeypatch.setattr(classifier_export, "check_classifier", functools.partial(check_classifier, tolerance=-1.0))
     assert main(["classifier", "v1.1.pt", "--labels", "names.txt", "--out", out, "--size", "64"]) == 2
     assert "differs from PyTorch" in capsys.readouterr().err
     assert sorted(folder.iterdir()) == before

@@ -157,7 +157,7 @@ def test_failed_check_leaves_nothing_behind(tmp_path, monkeypatch, capsys):
     net, spec = make_net()
     checkpoint = tmp_path / "net.pt"
     save_checkpoint(checkpoint, net, spec, net.state_dict(), {})
-    monkeypatch.setattr("export.commands.onnx.EXACT", dataclasses.replace(EXACT, scores=-1.0))
+    monkeypatch.setattr("export.onnx.export.EXACT", dataclasses.replace(EXACT, scores=-1.0))
     assert main(["onnx", str(checkpoint)]) == 2
     assert "differs from PyTorch" in capsys.readouterr().err
     assert [p.name for p in tmp_path.iterdir()] == ["net.pt"]

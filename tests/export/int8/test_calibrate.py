@@ -62,7 +62,7 @@ def test_a_list_takes_absolute_paths_and_a_name_of_digits(folder):
         pytest.param("empty.txt", b"", "empty.txt: names no image", id="empty list"),
         pytest.param("blank.txt", b" \n\n", "blank.txt: names no image", id="blank list"),
         pytest.param("list.txt", b"photos/a.png\nphotos/x.png\n", "line 2: no such image: photos/x.png", id="line"),
-        pytest.param("list.txt", b"photos\n", "line 1: no such image: images", id="a folder in a list"),
+        pytest.param("list.txt", b"photos\n", "line 1: no such image: photos", id="a folder in a list"),
         pytest.param("photo.jpg", b"\xff\xd8\xff\xe0", "photo.jpg: expected a text file", id="an image, not a list"),
     ],
 )

@@ -8,7 +8,7 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from export.errors import ExportError
-from export.packed.onnx_tensors import Hole, find_tensors
+from export.packed.onnx_tensors import TensorBytes, find_tensors
 
 INT32, FLOAT = TensorProto.INT32, TensorProto.FLOAT
 
@@ -32,15 +32,12 @@ def test_raw_data_of_every_type(dtype):
     assert found(model_bytes(numpy_helper.from_array(values, "w"))) == [(values.tobytes(), values.itemsize)]
 
 
-def test_typed_data():
-    """float_data and double_data are as wide as their items; int32_data is varints, which are left alone."""
-    floats = helper.make_tensor("f", FLOAT, [3], [1.0, -0.0, 3.5])
-    doubles = helper.make_tensor("d", TensorProto.DOUBLE, [2], [1.0, 2.0])
-    ints = helper.make_tensor("i", INT32, [3], [1, 300, 70000])
-    assert found(model_bytes(floats, doubles, ints)) == [
-        (np.float32([1, -0.0, 3.5]).tobytes(), 4),
-        (np.float64([1, 2]).tobytes(), 8),
-    ]
+def test_equal_tensors_and_one_within_another_are_told_apart():
+    long, short = array("float32", 20), array("float32", 5, start=3)
+    data = model_bytes(*(numpy_helper.from_array(values, "w") for values in (short, long, long, short)))
+    assert sorted(found(data)) == sorted([(short.tobytes(), 4), (long.tobytes(), 4)] * 2)
+    tensors = find_tensors(data)
+    assert all(before.stop <= after.start for before, after in zip(tensors, tensors[1:]))
 
 
 def test_constants_subgraphs_functions_and_sparse_tensors():
@@ -68,7 +65,7 @@ def test_fields_of_a_tensor_in_any_order():
     # TensorProto: raw_data (9), 4 bytes; data_type (2), FLOAT16. GraphProto: initializer (5). ModelProto: graph (7).
     tensor = b"\x4a\x04\x01\x02\x03\x04" + b"\x10\x0a"
     graph = b"\x2a" + bytes([len(tensor)]) + tensor
-    assert find_tensors(b"\x3a" + bytes([len(graph)]) + graph) == [Hole(6, 10, 2)]
+    assert find_tensors(b"\x3a" + bytes([len(graph)]) + graph) == [TensorBytes(6, 10, 2)]
 
 
 def test_data_that_is_no_whole_number_of_items():

@@ -10,7 +10,7 @@ import onnx
 import pytest
 import torch
 
-from export.commands.options import cropped
+from export.geometry import cropped
 from export.graph.trace import trace
 from export.onnx.model import INPUT, detector_model
 from export.packed.writer import pack
