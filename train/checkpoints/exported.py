@@ -1,4 +1,4 @@
-"""An exported detector as a PyTorch net again: an ONNX file of ours, packed or not."""
+"""An exported detector back as a PyTorch net: an ONNX file of ours, packed or not."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ from ..models.squeezedet import NetConfig, SqueezeDet
 from ..models.squeezenet import FIRES, LAYOUTS
 
 if TYPE_CHECKING:
-    import onnx  # needed for such files alone
+    import onnx  # only these files need it
 
 SUFFIXES = (".onnx", SUFFIX)
 
 
-def read_released(path: str | Path) -> tuple[onnx.ModelProto, str | None]:
+def read_exported(path: str | Path) -> tuple[onnx.ModelProto, str | None]:
     """The model and, where it is packed with one, its spec. Raises TrainError that names the file."""
     import onnx
 
@@ -41,8 +41,8 @@ def read_released(path: str | Path) -> tuple[onnx.ModelProto, str | None]:
         raise TrainError(f"{path}: not an ONNX file: {error}") from None
 
 
-def arrays_of(model: onnx.ModelProto) -> dict[str, torch.Tensor]:
-    """Its initialisers as float32. Our exports name them LAYER.weight and LAYER.bias, as `fold.fused_arrays` does."""
+def read_arrays(model: onnx.ModelProto) -> dict[str, torch.Tensor]:
+    """Its initialisers as float32. Our exports name them LAYER.weight and LAYER.bias, as `fuse.fused_arrays` does."""
     from onnx import numpy_helper
 
     return {
@@ -51,13 +51,13 @@ def arrays_of(model: onnx.ModelProto) -> dict[str, torch.Tensor]:
 
 
 def net_from_exported(path: str | Path) -> tuple[SqueezeDet, ModelSpec]:
-    """The net in evaluation mode, without BatchNorm, which is folded in such a file; and its spec.
+    """The net in evaluation mode, without BatchNorm, which is fused in such a file; and its spec.
 
     Raises:
         TrainError: the file is missing, is not a detector that `python -m export` wrote, or is cropped or int8.
     """
     path = Path(path)
-    model, spec_json = read_released(path)
+    model, spec_json = read_exported(path)
     try:
         if path.suffix != SUFFIX:
             spec_json = path.with_suffix(".json").read_text(encoding="utf-8")
@@ -66,7 +66,7 @@ def net_from_exported(path: str | Path) -> tuple[SqueezeDet, ModelSpec]:
         spec = ModelSpec.from_json(spec_json)
     except (OSError, UnicodeDecodeError, SpecError) as error:
         raise TrainError(f"{path}: its model spec: {error}") from None
-    arrays = arrays_of(model)
+    arrays = read_arrays(model)
     try:
         net = SqueezeDet(_config(model, arrays), spec.anchors_per_cell, spec.num_classes)
         net.load_state_dict(unfuse(arrays, net.state_dict()))

@@ -1,4 +1,4 @@
-"""`--init`: weights from an ImageNet archive, a checkpoint or a released model, into a net of ours."""
+"""`--init`: weights from an ImageNet archive, a checkpoint or an exported model, into a net of ours."""
 
 from __future__ import annotations
 
@@ -11,29 +11,30 @@ import torch
 from torch import nn
 
 from ..common.errors import TrainError
-from ..models.fuse import IDLE_VARIANCE, fused_arrays, unfuse
+from ..models.fuse import IDENTITY_VARIANCE, fused_arrays, unfuse
 from ..models.squeezenet import SqueezeNet, SqueezeNetFeatures
-from .exported import arrays_of, read_released
+from .exported import read_arrays, read_exported
 from .native import CLASSIFIER_FORMAT, FORMAT, load_checkpoint, net_from_checkpoint
 
 # parts of a Fire in the archives' (Caffe) names
 _PARTS = {"squeeze": "squeeze1x1", "expand_1x1": "expand1x1", "expand_3x3": "expand3x3"}
 
 
-class Start(NamedTuple):
+class Initialized(NamedTuple):
     """What `initialise` did.
 
     Attributes:
-        line: what came and what stayed, for the user.
-        idle_norms: whether norms were filled that only add a bias (`norms.recalibrate_batchnorm`).
+        line: for the user: how many layers were filled, and which were not.
+        needs_recalibration: whether some BatchNorms only add a bias, and so need `recalibrate_batchnorm`
+            before training.
     """
 
     line: str
-    idle_norms: bool
+    needs_recalibration: bool
 
 
-def initialise(net: nn.Module, path: str | Path) -> Start:
-    """Copies what fits into `net`.
+def initialise(net: nn.Module, path: str | Path) -> Initialized:
+    """Copies into `net` every array of the file that fits by name and shape.
 
     Raises:
         TrainError: the file is missing, of no known kind, or nothing in it fits.
@@ -56,8 +57,10 @@ def initialise(net: nn.Module, path: str | Path) -> Start:
     weights = [name for name in own if name.endswith(".weight")]
     fresh = [name for name in weights if name not in fitting]
     line = f"{path.name}: {len(weights) - len(fresh)} of {len(weights)} layers; new: {', '.join(fresh) or 'none'}"
-    idle = any(name.endswith(".running_var") and (value == IDLE_VARIANCE).all() for name, value in fitting.items())
-    return Start(line, idle)
+    identity = any(
+        name.endswith(".running_var") and (value == IDENTITY_VARIANCE).all() for name, value in fitting.items()
+    )
+    return Initialized(line, identity)
 
 
 def load_imagenet_archive(model: SqueezeNet | SqueezeNetFeatures, path: str | Path) -> None:
@@ -92,7 +95,7 @@ def _archive_key(layer: str, kind: str) -> str:
 
 
 def _from_checkpoint(path: Path, own: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-    """As it is, or by way of the folded net where the one has norms that the other has not."""
+    """The averaged weights; by way of the fused net where the two nets have BatchNorm in different layers."""
     saved = load_checkpoint(path, (FORMAT, CLASSIFIER_FORMAT))
     state = saved["ema"]
     if _norms(own, state) == _norms(state, own):
@@ -103,10 +106,10 @@ def _from_checkpoint(path: Path, own: dict[str, torch.Tensor]) -> dict[str, torc
 
 
 def _norms(state: Mapping[str, torch.Tensor], other: Mapping[str, torch.Tensor]) -> set[str]:
-    """The norms of a net, of those layers that another has too."""
+    """The layers with BatchNorm, among those that both nets have."""
     names = {name.removesuffix(".1.running_var") for name in state if name.endswith(".1.running_var")}
     return {name for name in names if f"{name}.0.weight" in other}
 
 
 def _from_onnx(path: Path, own: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-    return unfuse(arrays_of(read_released(path)[0]), own)
+    return unfuse(read_arrays(read_exported(path)[0]), own)

@@ -13,7 +13,7 @@ from pathlib import Path
 from ..checkpoints.average import average_checkpoints
 from ..checkpoints.native import save_plain
 from ..common.errors import TrainError
-from ..trainers.detection import trained_config
+from ..trainers.detection_config import trained_config
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -21,7 +21,7 @@ def add_data_options(parser: argparse.ArgumentParser, splits: str | None = "val"
     """
     parser.add_argument("--data", required=True, help=DATA_HELP)
     text = SPLITS_HELP if splits is None else f"{SPLITS_HELP} (default: {splits})"
-    parser.add_argument("--splits", "--lists", default=splits, required=splits is None, help=text)
+    parser.add_argument("--splits", "--lists", metavar="SPLITS", default=splits, required=splits is None, help=text)
     if labels:
         parser.add_argument("--labels", help=LABELS_HELP)
 

@@ -1,7 +1,7 @@
-"""Several processes that train one net, as `torchrun` starts them; alone, every function here does nothing.
+"""Several processes that train one net, as `torchrun` starts them; in a single process nothing here has an effect.
 
-Each process takes its share of every step's images and all end the step with the same weights, those of one process
-that takes all of them (BatchNorm apart: without CUDA each process normalises by its own share).
+Each process takes its share of every step's images, and all end the step with the same weights: those that a single
+process would have with all the images (but for BatchNorm: without CUDA each process normalises by its own share).
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 import torch
 import torch.distributed as dist
 
-# Its functions have the process group of the time of this import as a default argument. An optimiser's first step would
+# Its functions take the process group of the moment of import as a default argument. An optimizer's first step would
 # import it too: then they would keep the group, and gloo's threads, beyond `process_group` (PyTorch 2.13).
 import torch.distributed.nn.functional  # noqa: F401
 from torch import nn
@@ -27,7 +27,7 @@ T = TypeVar("T")
 
 
 def join_processes(device_name: str) -> torch.device:
-    """Meets the processes that torchrun has started, if it has, and returns the device of this one.
+    """Joins the processes that torchrun has started, if any, and returns the device of this one.
 
     Raises:
         TrainError: there are more processes on this machine than CUDA devices.
@@ -48,8 +48,8 @@ def join_processes(device_name: str) -> torch.device:
 
 @contextmanager
 def process_group() -> Iterator[None]:
-    """Ends, with its block, what `join_processes` began in it, its threads too: one that is still there when Python
-    ends can abort it."""
+    """At the end of its block the process leaves the group that `join_processes` joined. That ends the group's threads
+    too: one that still runs when Python ends can abort it."""
     try:
         yield
     finally:
@@ -67,16 +67,16 @@ def rank() -> int:
 
 
 def broadcast_weights(net: nn.Module) -> None:
-    """Gives the net of every process the weights that the first process has."""
+    """Gives the net of every process the weights of the first process."""
     if count() > 1:
         net.load_state_dict(broadcast(net.state_dict()))
 
 
 def all_reduce_gradients(net: nn.Module) -> None:
-    """Leaves the mean of all processes' gradients in each: what a step with all their images has.
+    """Replaces the gradients of each process by the mean over all: that of a step with all their images.
 
     All gradients go in one message, after the backward pass: they are a few MB. DistributedDataParallel sends while it
-    still computes, but has a hold on the process group for as long as the run is in use.
+    still computes, but holds the process group as long as the run exists.
     """
     if count() == 1:
         return
@@ -107,7 +107,7 @@ def any_rank(flag: bool, device: torch.device) -> bool:
 
 
 def broadcast(value: T) -> T:
-    """The value that the first process has."""
+    """The value of the first process."""
     values = [value]
     if count() > 1:
         dist.broadcast_object_list(values)
@@ -124,10 +124,10 @@ def gather(value: T) -> list[T]:
 
 
 def rank_slice(order: Sequence[T], batch: int, first_step: int, rank: int, count: int) -> list[T]:
-    """What a process loads of an epoch's order, from a step on: of each step's batch * count items its part.
+    """The items of an epoch's order that one process loads, from a step on: its part of each step's batch * count.
 
-    All but the last step have `batch` items for each process. So that the last has as many for one as for another,
-    the first items come once more where the number of items is no multiple of count.
+    All steps but the last have `batch` items for each process. In the last all processes have equally many: where the
+    number of items is no multiple of count, the first items come once more.
 
     >>> rank_slice("abcdefg", 2, 0, rank=1, count=2)  # the steps are ab|cd and ef|ga
     ['c', 'd', 'g', 'a']

@@ -11,11 +11,12 @@ from ..common.errors import TrainError
 from ..common.options import option, require_at_least
 from ..engine.config import AMP
 from ..teachers.online import HELP as VIEW_TEACHER_HELP
-from ..trainers.detection import OWN, PLAIN_EPOCHS, FitConfig
+from ..trainers.detection_config import PLAIN_EPOCHS, FitConfig
 from .kmeans import STARTS
 from .prune import SCOPES
 
 MAX_BITS = 8
+OWN = -1.0  # --mosaic: as the checkpoint had it
 
 
 @dataclass(frozen=True)
@@ -111,12 +112,14 @@ class CompressConfig:
             trained,
             out=str(Path(self.out) / folder),
             data=self.data,
-            lists=self.lists,
+            splits=self.lists,
             val=self.val,
             annotations=self.annotations,
             view_teacher=self.view_teacher,
-            labels="",
-            sizes=f"{self.size}:{epochs}",
+            labels=None,
+            size=self.size,
+            epochs=epochs,
+            sizes=None,
             frozen=self.frozen,
             augment=trained.augment if self.mosaic == OWN else dataclasses.replace(trained.augment, mosaic=self.mosaic),
             plain_epochs=self.plain_epochs,

@@ -11,7 +11,8 @@ from sqdet_cv.spec.detector_spec import ModelSpec
 from ..checkpoints.native import load_checkpoint
 from ..models.profile import zero_share
 from ..models.squeezedet import SqueezeDet
-from ..trainers.detection import DetectionTrainer, FitConfig, load_samples
+from ..trainers.detection import DetectionTrainer, load_samples
+from ..trainers.detection_config import FitConfig
 from .prune import cubic_sparsity, prune
 
 
@@ -30,7 +31,7 @@ class FinetuneTrainer(DetectionTrainer):
         else:
             torch.manual_seed(self.config.seed)
         self.run()
-        self.net.load_state_dict(self.average.values)
+        self.net.load_state_dict(self.ema.values)
         return self.net.cpu()
 
     def _save(self, name: str) -> None:

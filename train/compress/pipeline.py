@@ -21,12 +21,13 @@ from ..common.options import from_yaml
 from ..data.formats.open_dataset import open_dataset
 from ..data.loader import Batch, DetectionData, epoch_order, make_loader
 from ..engine.optim import freeze
-from ..engine.run_folder import ARGS, begin_run, refuse_old_run
+from ..engine.run_folder import ARGS, create_run_folder, require_new_run
 from ..models.fuse import fuse_batchnorm, unfuse_batchnorm
 from ..models.profile import count_macs, zero_share
 from ..models.squeezedet import SqueezeDet
 from ..teachers.online import ViewTeacher
-from ..trainers.detection import CALIBRATION_STEPS, FitConfig, load_samples, trained_config
+from ..trainers.detection import CALIBRATION_STEPS, load_samples
+from ..trainers.detection_config import FitConfig, trained_config
 from .bit_allocation import layer_bits
 from .config import CompressConfig
 from .filter_pruning import check_share, choose, filter_costs, filters, fire_widths, loss_changes, narrow
@@ -63,7 +64,7 @@ class Compress:
     @classmethod
     def start(cls, config: CompressConfig, checkpoint: str) -> Compress:
         """Raises TrainError for bad input before anything is written."""
-        refuse_old_run(Path(config.out), "folded.pt")
+        require_new_run(Path(config.out), "folded.pt")
         net, spec = net_from_checkpoint(checkpoint)
         trained = trained_config(checkpoint)
         size = (config.size or spec.input_wh[0],) * 2
@@ -81,7 +82,7 @@ class Compress:
             config.fit_config(FitConfig.from_saved(trained), "prune", 1, config.lr)  # for its errors
             if config.view_teacher:
                 ViewTeacher(config.view_teacher, spec.labels)  # for its errors
-        begin_run(run.out, config)
+        create_run_folder(run.out, config)
         save_plain(run.out / "folded.pt", folded, spec, trained)
         return run
 

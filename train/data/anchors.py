@@ -50,7 +50,7 @@ def cluster_shapes(
     Raises:
         TrainError: fewer than `count` of the shapes are different.
     """
-    different = len(np.unique(shapes_wh.round(3), axis=0))  # less than that is rounding
+    different = len(np.unique(shapes_wh.round(3), axis=0))  # smaller differences are rounding
     if different < count:
         raise TrainError(f"{different} different box shapes in the data; {count} anchor shapes need at least as many")
     centres = _spread_start(shapes_wh, count, METRICS[metric], np.random.default_rng(seed))
@@ -68,17 +68,17 @@ def cluster_shapes(
 
 
 def nearest(shapes_wh: np.ndarray, centres_wh: np.ndarray, metric: str = "iou") -> np.ndarray:
-    """(n,) int: the centre that each shape belongs to; of equals the first."""
+    """(n,) int: the centre that each shape belongs to; the first of equals."""
     return METRICS[metric](shapes_wh, centres_wh).argmin(axis=1)
 
 
 def best_iou(shapes_wh: np.ndarray, centres_wh: np.ndarray) -> np.ndarray:
-    """(n,): how well the best of the centres fits each shape, in (0, 1]. Its mean is what anchors are judged by."""
+    """(n,): the IoU of each shape with the best of the centres, in (0, 1]. Its mean measures a set of anchors."""
     return shape_iou(shapes_wh, centres_wh).max(axis=1)
 
 
 def _spread_start(shapes_wh: np.ndarray, count: int, distance: Callable, rng: np.random.Generator) -> np.ndarray:
-    """k-means++: each next centre is drawn with a probability that grows with its distance to those chosen."""
+    """k-means++: each next centre is drawn with a probability proportional to the squared distance to those chosen."""
     chosen = [rng.integers(len(shapes_wh))]
     while len(chosen) < count:
         squares = distance(shapes_wh, shapes_wh[chosen]).min(axis=1).clip(min=0) ** 2

@@ -1,4 +1,4 @@
-"""Which anchor should say what: objects of one image to one row per anchor."""
+"""The training targets: the objects of one image to one row per anchor."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from sqdet_cv.spec.detector_spec import ModelSpec
 
 POSITIVE_IOU = 0.5  # above it an anchor is responsible for the object
 IGNORE_IOU = 0.4  # between the two it is neither rewarded nor punished
-# A grid of one stride offers a large object 80 anchors above POSITIVE_IOU and a small one none, so small ones would
-# not count. So the object's best few anchors are responsible for it already from a smaller overlap on (as ATSS, arXiv
-# 1912.02424, takes its positives from the nearest), and all of an object's anchors together weigh no more than so many.
+# A grid of one stride has 80 anchors above POSITIVE_IOU for a large object and none for a small one, which would then
+# not count. So the best few anchors of an object are responsible for it from a smaller overlap on (as ATSS, arXiv
+# 1912.02424, takes its positives from the nearest anchors), and all its anchors together weigh at most MOST_WEIGHT.
 BEST_FEW, FEW_IOU = 4, 0.3
 MOST_WEIGHT = 8.0
 
@@ -29,7 +29,7 @@ class Targets:
         class_probabilities: (A, C) float32, of the object where positive, else 0.
         positive_weight: (A,) float32: where the anchor is responsible for an object, its weight; less where more than
             MOST_WEIGHT anchors are; else 0.
-        negative: (A,) bool: the anchor should say "nothing here". Anchors neither positive nor negative are ignored.
+        negative: (A,) bool: the anchor should predict "nothing here". Others that are not positive are ignored.
         near_ignored: (A,) bool: the anchor overlaps an `ignore` object above IGNORE_IOU.
     """
 
@@ -100,8 +100,8 @@ def unique_anchors(boxes_xyxy: np.ndarray, spec: ModelSpec) -> np.ndarray:
     """One anchor for each object, by the rule of the paper's own code (BichenWuUCB/squeezeDet, dataset/imdb.py).
 
     In their order the objects take the free anchor that overlaps them most; where no free one overlaps, the nearest:
-    least sum of squared differences of (cx, cy, w, h). Of equals the first. When all anchors are taken (more objects
-    than anchors, where the original fails), all are free again.
+    least sum of squared differences of (cx, cy, w, h). The first of equals is taken.
+    When all anchors are taken (more objects than anchors, where the original fails), all are free again.
 
     Args:
         boxes_xyxy: (n, 4) in input pixels.

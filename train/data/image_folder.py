@@ -11,6 +11,7 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+import torch
 from torch.utils.data import Dataset
 
 from sqdet_cv.dnn.preprocess import classifier_blob, images_to_blob
@@ -33,7 +34,7 @@ class ImageFolder:
 
 
 def read_image_folder(root: str | Path, labels: Sequence[str] | None = None) -> ImageFolder:
-    """Lists FOLDER/CLASS/picture; the images themselves are not opened.
+    """Lists the files ROOT/CLASS/IMAGE; the images themselves are not opened.
 
     Args:
         root: the folder; a class per folder in it.
@@ -44,10 +45,10 @@ def read_image_folder(root: str | Path, labels: Sequence[str] | None = None) -> 
     """
     root = Path(root)
     if not root.is_dir():
-        raise TrainError(f"{root}: no such folder; expected {root}/CLASS/picture.jpg for each class")
+        raise TrainError(f"{root}: no such folder; expected {root}/CLASS/IMAGE.jpg for each class")
     folders = sorted(path for path in root.iterdir() if path.is_dir() and not path.name.startswith("."))
     if not folders:
-        raise TrainError(f"{root}: no class folders in it; expected {root}/CLASS/picture.jpg for each class")
+        raise TrainError(f"{root}: no class folders in it; expected {root}/CLASS/IMAGE.jpg for each class")
     if labels is None:
         labels = [folder.name for folder in folders]
     ids = {label: class_id for class_id, label in enumerate(labels)}
@@ -63,9 +64,20 @@ def read_image_folder(root: str | Path, labels: Sequence[str] | None = None) -> 
     return ImageFolder(tuple(labels), tuple(paths), tuple(class_ids))
 
 
-def picture_order(count: int, seed: int, epoch: int) -> list[int]:
+def image_order(count: int, seed: int, epoch: int) -> list[int]:
     """0 ... count - 1, shuffled for that epoch."""
     return np.random.default_rng((seed, epoch)).permutation(count).tolist()
+
+
+@dataclass
+class ClassBatch:
+    """N images: images (N, 3, H, W) float32, class_ids (N,) int64."""
+
+    images: torch.Tensor
+    class_ids: torch.Tensor
+
+    def to(self, device: torch.device) -> ClassBatch:
+        return ClassBatch(self.images.to(device), self.class_ids.to(device))
 
 
 @dataclass(frozen=True)
@@ -100,8 +112,8 @@ def random_crop_xywh(size_wh: tuple[int, int], config: CropConfig, rng: np.rando
 
 
 class ClassifyData(Dataset):
-    """index -> ((3, height, width) float32 as the spec says, class id). `augment=None`: as the classifier will be run,
-    by `classifier_blob`. Raises TrainError that names an image that cannot be read."""
+    """index -> ((3, height, width) float32 as the spec says, class id). `augment=None`: as at run time, by
+    `classifier_blob`. Raises TrainError that names an image that cannot be read."""
 
     def __init__(
         self,
@@ -121,11 +133,11 @@ class ClassifyData(Dataset):
         if self.augment is None:
             return classifier_blob(image, self.spec)[0], class_id
         rng = np.random.default_rng((self.seed, self.epoch, index))
-        return images_to_blob([random_picture(image, self.augment, rng)], self.spec)[0], class_id
+        return images_to_blob([random_image(image, self.augment, rng)], self.spec)[0], class_id
 
 
-def random_picture(image_bgr: np.ndarray, config: CropConfig, rng: np.random.Generator) -> np.ndarray:
-    """A random crop of (H, W, 3) uint8 BGR, not yet resized; maybe mirrored, maybe in other colours."""
+def random_image(image_bgr: np.ndarray, config: CropConfig, rng: np.random.Generator) -> np.ndarray:
+    """A random crop of (H, W, 3) uint8 BGR, not yet resized, perhaps mirrored and in other colours."""
     x, y, w, h = random_crop_xywh(image_bgr.shape[1::-1], config, rng)
     image_bgr = image_bgr[y : y + h, x : x + w]
     if rng.random() < config.flip:

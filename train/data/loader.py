@@ -1,5 +1,5 @@
 """Images to batches of tensors. The random choices for an image depend on (seed, epoch, image) alone, so that the
-number of worker processes changes nothing and a resumed run sees what it would have seen."""
+number of worker processes changes nothing, and a resumed run sees the same images as one that was not stopped."""
 
 from __future__ import annotations
 
@@ -25,9 +25,8 @@ from .transforms.geometry import LabeledImage
 class Batch:
     """N images: images (N, 3, H, W) float32 and the `Targets` fields stacked, with `labelled` (N, C) bool.
 
-    Beside the targets of each anchor stand the M objects themselves, those of all images in a row, without `ignore`
-    ones: object_photo_ids (M,) int64 is the image's place in the batch, object_anchor_ids (M,) int64 is
-    `targets.unique_anchors`.
+    The M objects of all images, without `ignore` ones, follow in one row: object_image_ids (M,) int64 is the image's
+    place in the batch, object_anchor_ids (M,) int64 is from `assign.unique_anchors`.
     """
 
     images: torch.Tensor
@@ -39,7 +38,7 @@ class Batch:
     negative: torch.Tensor
     near_ignored: torch.Tensor
     labelled: torch.Tensor
-    object_photo_ids: torch.Tensor
+    object_image_ids: torch.Tensor
     object_boxes_xyxy: torch.Tensor
     object_class_ids: torch.Tensor
     object_weights: torch.Tensor
@@ -58,8 +57,12 @@ def read_image(path: object) -> np.ndarray:
 
 
 class DetectionData(Dataset):
-    """Samples as views with targets. `augment=None`: the whole image, stretched, as at run time. A `teacher` is asked
-    about each view."""
+    """Samples as the network is shown them, with targets.
+
+    Args:
+        augment: None for the whole image, stretched, as at run time.
+        teacher: is called with each image after augmentation, and returns it with class probabilities of its own.
+    """
 
     def __init__(
         self,
@@ -77,8 +80,8 @@ class DetectionData(Dataset):
         return len(self.samples)
 
     def view(self, index: int, draw: int = 0) -> tuple[LabeledImage, np.ndarray]:
-        """The image and boxes that the network is shown, and `labelled` (C,) bool as in Sample: of a mosaic the
-        classes boxed completely in all four images. `draw` tells repeats of an image in an epoch apart."""
+        """The image and boxes that the network is shown, and `labelled` (C,) bool as in Sample; a mosaic is labelled
+        for the classes that all four images are labelled for. `draw` distinguishes repeats of an image in an epoch."""
         sample, size_wh, config = self.samples[index], self.spec.input_wh, self.augment
         if config is None:
             whole = _whole(sample)
@@ -93,7 +96,7 @@ class DetectionData(Dataset):
         return random_view(_whole(sample), size_wh, self.spec.mean_bgr, config, rng), sample.labelled
 
     def __getitem__(self, key: tuple[int, int]) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
-        """What can be stacked, and the objects, whose number differs from image to image."""
+        """The arrays that can be stacked, and the objects, whose number differs from image to image."""
         index, draw = key
         view, labelled = self.view(index, draw)
         if self.teacher:
@@ -112,7 +115,7 @@ def _whole(sample: Sample) -> LabeledImage:
 
 
 def real_objects(view: LabeledImage, spec: ModelSpec) -> dict[str, np.ndarray]:
-    """The objects that are to be found, as the `object_` fields of a `Batch` (but for the image's place in it)."""
+    """The objects to find, as the `object_` fields of a `Batch` (but for object_image_ids)."""
     real = ~view.ignore
     boxes_xyxy = view.boxes_xyxy[real]
     return {
@@ -139,7 +142,7 @@ def epoch_order(samples: Sequence[Sample], balance: float, seed: int, epoch: int
         share = present.mean(axis=0)
         factor = np.sqrt(np.maximum(balance / np.maximum(share, 1e-9), 1))
         repeats = np.where(present, factor, 1).max(axis=1)
-    counts = np.floor(repeats + rng.random(len(samples))).astype(int)  # the fraction decides by chance
+    counts = np.floor(repeats + rng.random(len(samples))).astype(int)  # the fraction is a probability
     order = [(i, draw) for i, count in enumerate(counts) for draw in range(count)]
     return [order[i] for i in rng.permutation(len(order))]
 
@@ -154,7 +157,7 @@ def make_loader(
 def ordered_batches(
     data: Dataset, order: Sequence, batch_size: int, workers: int, collate: Callable | None = None
 ) -> DataLoader:
-    """Batches of `data[key]` for the keys of `order`. It draws nothing from PyTorch's global generator."""
+    """Batches of `data[key]` for the keys of `order`. It takes no number from PyTorch's global generator."""
     return DataLoader(
         data,
         batch_size,
@@ -162,18 +165,18 @@ def ordered_batches(
         num_workers=workers,
         collate_fn=collate,
         worker_init_fn=_init_worker,
-        # Without its own generator it draws a seed from the global one, and a resumed run's dropout goes other ways.
+        # Without a generator of its own it takes a seed from the global one, and a resumed run's dropout differs.
         generator=torch.Generator(),
     )
 
 
 def collate(rows: Sequence[tuple[dict[str, np.ndarray], dict[str, np.ndarray]]]) -> Batch:
     """Rows of `DetectionData` to a batch."""
-    photos, objects = zip(*rows)
+    images, objects = zip(*rows)
     counts = [len(item["object_class_ids"]) for item in objects]
-    fields = {name: np.stack([photo[name] for photo in photos]) for name in photos[0]}
+    fields = {name: np.stack([image[name] for image in images]) for name in images[0]}
     fields |= {name: np.concatenate([item[name] for item in objects]) for name in objects[0]}
-    fields["object_photo_ids"] = np.repeat(np.arange(len(rows)), counts)
+    fields["object_image_ids"] = np.repeat(np.arange(len(rows)), counts)
     return Batch(**{name: torch.from_numpy(value) for name, value in fields.items()})
 
 

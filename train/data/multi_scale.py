@@ -12,7 +12,7 @@ STRIDE = 32  # pixels; all sizes but the epoch's own are multiples of it
 
 
 def sizes_around(size: int, share: float) -> list[int]:
-    """The sizes that are drawn, smallest first.
+    """The sizes to draw from, smallest first.
 
     >>> sizes_around(256, 0.25)
     [192, 224, 256, 288, 320]
@@ -23,7 +23,7 @@ def sizes_around(size: int, share: float) -> list[int]:
 
 
 def size_of_step(size: int, share: float, seed: int, epoch: int, step: int) -> int:
-    """The input size of a step; it depends on nothing else, so that a resumed run draws the same."""
+    """The input size of a step. It depends on the arguments alone, so that a resumed run draws the same sizes."""
     sizes = sizes_around(size, share)
     return sizes[np.random.default_rng((seed, epoch, step // STEPS)).integers(len(sizes))]
 

@@ -1,4 +1,4 @@
-"""What is known about one image, whatever format said it."""
+"""One image with its labels, whatever format they came from."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import numpy as np
 
 @dataclass(frozen=True, eq=False)
 class Sample:
-    """One image and what is known about it.
+    """One image and its labels.
 
     Attributes:
         image_path: the image.
@@ -20,11 +20,11 @@ class Sample:
         class_ids: (n,) int64.
         ignore: (n,) bool: `difficult` objects: neither right nor wrong to find.
         weights: (n,) float32 in (0, 1]: 1, or the score that a teacher gave (`<score>` in the XML).
-        labelled: (C,) bool: classes boxed completely in this image. Of the others nothing is known, but
-            those boxes of them that are there are right.
-        size_wh: width and height of the image in pixels, where the XML says them.
-        class_probabilities: (n, C) float32, rows of sum 1: what a teacher takes each object for (`<probability>` in the
-            XML); where none said, 1 for the object's class. None stands for that of all objects.
+        labelled: (C,) bool: classes boxed completely in this image. Of the others nothing is known, except that the
+            boxes there are right.
+        size_wh: width and height of the image in pixels, where the labels give them.
+        class_probabilities: (n, C) float32, rows of sum 1: a teacher's probabilities of each object's class
+            (`<probability>` in the XML); without a teacher 1 for the object's class. None: no object has a teacher's.
     """
 
     image_path: Path
@@ -38,16 +38,16 @@ class Sample:
 
     def __post_init__(self) -> None:
         if self.class_probabilities is None:
-            object.__setattr__(self, "class_probabilities", certain(self.class_ids, len(self.labelled)))
+            object.__setattr__(self, "class_probabilities", one_hot(self.class_ids, len(self.labelled)))
 
 
-def certain(class_ids: np.ndarray, classes: int) -> np.ndarray:
+def one_hot(class_ids: np.ndarray, classes: int) -> np.ndarray:
     """(n, C) float32: 1 for the class of each object."""
     return np.eye(classes, dtype=np.float32)[class_ids]
 
 
 class Annotation(NamedTuple):
-    """One object; the fields are those of `Sample`; no probabilities: its class is certain."""
+    """One object; the fields are those of `Sample`."""
 
     box_xyxy: tuple[float, float, float, float]
     class_id: int
@@ -62,10 +62,10 @@ def make_sample(
     """The arrays of a `Sample` from its objects; there may be none."""
     boxes, class_ids, ignore, weights, probabilities = zip(*rows) if rows else ([], [], [], [], [])
     class_ids = np.asarray(class_ids, np.int64)
-    class_probabilities = certain(class_ids, len(labelled))
-    for i, said in enumerate(probabilities):
-        if said is not None:
-            class_probabilities[i] = said
+    class_probabilities = one_hot(class_ids, len(labelled))
+    for i, row in enumerate(probabilities):
+        if row is not None:
+            class_probabilities[i] = row
     return Sample(
         image_path,
         np.asarray(boxes, np.float32).reshape(-1, 4),

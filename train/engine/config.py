@@ -7,13 +7,13 @@ from dataclasses import dataclass
 from ..common.device import find_device
 from ..common.errors import TrainError
 from ..common.options import option, require_at_least
-from .schedules import SCHEDULES, STEP, find_solver, parse_epochs
+from .schedules import SCHEDULES, STEP, parse_epochs
 
 AMP = (
     "compute in 16 bits where it is safe: float16 on CUDA; bfloat16 on a CPU, where it is slower unless `lscpu` names "
     "avx512_bf16 or amx_bf16"
 )
-OPTIMIZERS = {"sgd": 0.01, "adamw": 0.001}  # name: the learning rate of --lr 0
+OPTIMIZERS = {"sgd": 0.01, "adamw": 0.001}  # name: its learning rate unless --lr is given
 
 
 @dataclass(frozen=True)
@@ -24,22 +24,27 @@ class LoopConfig:
         TrainError: a value outside the range that its meaning gives.
     """
 
+    REMOVED = {"scale_schedule": False}  # of the Caffe solver files' schedules
+
     out: str = option("runs/run", "run folder; must not hold a run already")
-    data: str = option("", "data set")
-    init: str = option("", "start from an ImageNet archive (.npz), a checkpoint (.pt) or a model (.onnx, .sqdet)")
+    data: str | None = option(None, "data set", unset=("",))
+    init: str | None = option(
+        None, "start from an ImageNet archive (.npz), a checkpoint (.pt) or a model (.onnx, .sqdet)", unset=("",)
+    )
     batch: int = option(16, "images a step, in each process")
-    optimizer: str = option("sgd", f"one of {', '.join(OPTIMIZERS)}; SGD has Nesterov's momentum of 0.9")
+    optimizer: str = option("sgd", f"one of {', '.join(OPTIMIZERS)}; SGD has a Nesterov momentum of 0.9")
     schedule: str = option("cosine", f"of the learning rate: {', '.join(SCHEDULES)} (train/engine/schedules.py)")
-    lr: float = option(0.0, "highest learning rate; 0: sgd 0.01, adamw 0.001, a solver file's own")
-    lr_epochs: str = option("", "step: comma-separated numbers of epochs after which the rate falls")
+    lr: float | None = option(None, "highest learning rate (default: sgd 0.01, adamw 0.001)", unset=(0.0,))
+    lr_epochs: str | None = option(
+        None, "step: comma-separated numbers of epochs after which the rate falls", unset=("",)
+    )
     lr_gamma: float = option(0.1, "step: by which factor")
-    scale_schedule: bool = option(False, "run through all of a solver file's iterations in the steps of this run")
     backbone_lr: float = option(0.3, "learning rate of the layers from ImageNet, as a share of the others'")
     weight_decay: float = option(5e-4, "on weights, not on biases and norms")
     warmup: int = option(300, "steps of linear warm-up")
     clip: float = option(5.0, "largest norm of the gradient; inf: any")
     ema: float = option(0.999, "decay of the weight average")
-    patience: int = option(0, "stop after so many epochs without a better one; 0: never")
+    patience: int = option(0, "stop after this many epochs in a row without a better one; 0: never")
     amp: bool = option(False, AMP)
     tensorboard: bool = option(False, "also write RUN/tensorboard; needs the package tensorboard")
     seed: int = option(0, "of everything random")
@@ -48,16 +53,23 @@ class LoopConfig:
     device: str = option("auto", "cpu, cuda, or auto")
 
     def __post_init__(self) -> None:
-        least = {"batch": 1, "save_steps": 1, "workers": 0, "seed": 0, "warmup": 0, "patience": 0, "lr": 0, "clip": 0}
+        least = {"batch": 1, "save_steps": 1, "workers": 0, "seed": 0, "warmup": 0, "patience": 0, "clip": 0}
         require_at_least(self, least)
         find_device(self.device)
         if self.optimizer not in OPTIMIZERS:
             raise TrainError(f"--optimizer {self.optimizer}: there are {', '.join(OPTIMIZERS)}")
-        if find_solver(self.schedule) and self.optimizer != "sgd":
-            raise TrainError(f"--optimizer {self.optimizer}: --schedule {self.schedule} is one of SGD")
+        if self.schedule not in SCHEDULES:
+            raise TrainError(f"--schedule {self.schedule}: there are {', '.join(SCHEDULES)}")
+        if self.lr is not None and self.lr <= 0:
+            raise TrainError(f"--lr {self.lr}: expected above 0")
         if parse_epochs(self.lr_epochs) and self.schedule != STEP:
             raise TrainError(f"--lr-epochs {self.lr_epochs}: has no effect with --schedule {self.schedule}")
         if self.schedule == STEP and not self.lr_epochs:
             raise TrainError("--schedule step needs --lr-epochs, the numbers of epochs after which the rate falls")
         if not 0 < self.lr_gamma <= 1:
             raise TrainError(f"--lr-gamma {self.lr_gamma}: expected above 0, at most 1")
+
+    @property
+    def peak_lr(self) -> float:
+        """The highest learning rate of the run."""
+        return OPTIMIZERS[self.optimizer] if self.lr is None else self.lr

@@ -1,15 +1,11 @@
-"""What descends, how fast, and the moving average of the weights."""
+"""The optimizer, which layers it trains, and the moving average of the weights."""
 
 from __future__ import annotations
-
-from collections.abc import Sequence
 
 import torch
 from torch import nn
 
 from ..common.errors import TrainError
-from .config import OPTIMIZERS, LoopConfig
-from .schedules import STEP, cosine_factor, find_solver, parse_epochs, step_factor
 
 
 def freeze(net: nn.Module, names: str) -> None:
@@ -22,7 +18,7 @@ def freeze(net: nn.Module, names: str) -> None:
 
 
 def train_mode(net: nn.Module) -> None:
-    """`net.train()`, but a norm that does not learn keeps its moments, or the layers after it would see others."""
+    """`net.train()`, but frozen norms keep their moments: otherwise the layers after them would see other values."""
     net.train()
     for module in net.modules():
         if isinstance(module, nn.modules.batchnorm._BatchNorm) and not module.weight.requires_grad:
@@ -32,10 +28,8 @@ def train_mode(net: nn.Module) -> None:
 def make_optimizer(
     net: nn.Module, lr: float, backbone_factor: float, weight_decay: float, name: str = "sgd"
 ) -> torch.optim.Optimizer:
-    """SGD with Nesterov's momentum, or AdamW. No decay on biases and norms; the pretrained backbone learns more slowly.
-
-    Each group's own peak rate stands in its "base_lr".
-    """
+    """SGD with Nesterov momentum, or AdamW. Biases and norms have no weight decay, and the pretrained backbone learns
+    more slowly. Each group has its highest rate in "base_lr"."""
     groups: dict[tuple[float, float], list[nn.Parameter]] = {}
     for parameter_name, parameter in net.named_parameters():
         if parameter.requires_grad:
@@ -50,57 +44,10 @@ def make_optimizer(
     return torch.optim.SGD(settings, lr=lr, momentum=0.9, nesterov=True)
 
 
-class LRScheduler:
-    """The optimiser of a run, and its learning rate at each of the run's steps.
-
-    Args:
-        steps: of each epoch.
-
-    Raises:
-        TrainError: the run has more steps than the solver file, which `scale_schedule` would stretch to it.
-    """
-
-    def __init__(self, config: LoopConfig, net: nn.Module, steps: Sequence[int]) -> None:
-        self.config, self.total_steps = config, sum(steps)
-        self.falls = [sum(steps[:epoch]) for epoch in parse_epochs(config.lr_epochs)]
-        self.solver = find_solver(config.schedule)
-        if self.solver is None:
-            lr = config.lr or OPTIMIZERS[config.optimizer]
-            self.optimizer = make_optimizer(net, lr, config.backbone_lr, config.weight_decay, config.optimizer)
-            return
-        if self.total_steps > self.solver.max_iter and not config.scale_schedule:
-            raise TrainError(
-                f"{len(steps)} epochs: {self.total_steps} steps; --schedule {config.schedule} ends after "
-                f"{self.solver.max_iter} (or give --scale-schedule)"
-            )
-        self.optimizer = self.solver.make_optimizer(net, config.lr or self.solver.base_lr)
-
-    def factor(self, step: int) -> float:
-        """Learning rate of a step of the run, in [0, total_steps), as a share of the highest."""
-        config = self.config
-        if config.schedule == STEP:
-            return step_factor(step, self.falls, config.lr_gamma, config.warmup)
-        if self.solver is None:
-            return cosine_factor(step, self.total_steps, config.warmup)
-        if config.scale_schedule:
-            step = step * self.solver.max_iter // self.total_steps
-        return self.solver.lr_factor(step)
-
-    def set_rate(self, step: int) -> None:
-        factor = self.factor(step)
-        for group in self.optimizer.param_groups:
-            group["lr"] = group["base_lr"] * factor
-
-    @property
-    def rate(self) -> float:
-        """The highest of the groups' learning rates, as it stands."""
-        return max(group["lr"] for group in self.optimizer.param_groups)
-
-
 class ModelEma:
     """Exponential moving average of all floating-point weights and buffers; the rest is copied.
 
-    The average starts short and lengthens to `decay`, so that the random start is forgotten soon.
+    The average starts short and lengthens to `decay`, so that it soon forgets the random start.
     """
 
     def __init__(self, net: nn.Module, decay: float) -> None:

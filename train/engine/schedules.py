@@ -1,74 +1,52 @@
-"""The learning rate over time: a cosine, steps, or as one of the Caffe solver files prescribes."""
+"""The learning rate over time: a cosine, or steps."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import torch
-from torch import nn
 
 from ..common.errors import TrainError
 
+if TYPE_CHECKING:
+    from .config import LoopConfig
 
-@dataclass(frozen=True)
-class CaffeSolver:
-    """The numbers of a Caffe solver file that say how to descend.
+COSINE, STEP = "cosine", "step"
+SCHEDULES = (COSINE, STEP)
 
-    Attributes:
-        base_lr: learning rate of iteration 0.
-        lr_policy: ``"step"``: base_lr * gamma ^ floor(iteration / stepsize);
-            ``"poly"``: base_lr * (1 - iteration / max_iter) ^ power (caffe's sgd_solver.cpp).
-        max_iter: iterations of the whole training.
-        momentum, weight_decay: of SGD, the decay on biases too: none of these nets sets a `decay_mult`.
 
-    >>> CaffeSolver(0.03, "step", 1_500_000, gamma=0.5, stepsize=100_000).lr_factor(250_000)
-    0.25
+class LRScheduler:
+    """Sets the learning rate of each step of a run.
+
+    Args:
+        optimizer: each of its groups has its highest rate in "base_lr" (`make_optimizer`).
+        steps: of each epoch.
     """
 
-    base_lr: float
-    lr_policy: str
-    max_iter: int
-    gamma: float = 1.0
-    stepsize: int = 1
-    power: float = 1.0
-    momentum: float = 0.9
-    weight_decay: float = 2e-4
+    def __init__(self, optimizer: torch.optim.Optimizer, config: LoopConfig, steps: Sequence[int]) -> None:
+        self.optimizer, self.config, self.total_steps = optimizer, config, sum(steps)
+        self.falls = [sum(steps[:epoch]) for epoch in parse_epochs(config.lr_epochs)]
 
-    def lr_factor(self, iteration: int) -> float:
-        """Learning rate of an iteration in [0, max_iter), as a share of `base_lr`."""
-        if self.lr_policy == "step":
-            return self.gamma ** (iteration // self.stepsize)
-        return (1 - iteration / self.max_iter) ** self.power
+    def factor(self, step: int) -> float:
+        """The learning rate of a step of the run, in [0, total_steps), as a share of the highest."""
+        if self.config.schedule == STEP:
+            return step_factor(step, self.falls, self.config.lr_gamma, self.config.warmup)
+        return cosine_factor(step, self.total_steps, self.config.warmup)
 
-    def make_optimizer(self, net: nn.Module, lr: float) -> torch.optim.SGD:
-        """Caffe's SGD, but for where the rate stands: its velocity holds lr * gradient, PyTorch's the gradient. The
-        two differ only in the few steps after a change of the rate."""
-        groups = [{"params": list(net.parameters()), "base_lr": lr}]
-        return torch.optim.SGD(groups, lr=lr, momentum=self.momentum, weight_decay=self.weight_decay)
+    def set_lr(self, step: int) -> None:
+        factor = self.factor(step)
+        for group in self.optimizer.param_groups:
+            group["lr"] = group["base_lr"] * factor
 
-
-SOLVERS = {
-    # opencv_contrib, modules/dnn_objdetect/samples/data/SqueezeNet_solver.prototxt; its batches are of 64 images
-    "squeezenet2017": CaffeSolver(0.03, "step", 1_500_000, gamma=0.5, stepsize=100_000),
-    # ... SqueezeDet_solver.prototxt: no step falls within its iterations, so the rate never changes
-    "squeezedet2017": CaffeSolver(1e-6, "step", 100_000, gamma=0.5, stepsize=100_000),
-    # forresti/SqueezeNet, SqueezeNet_v1.0/solver.prototxt, of the ImageNet weights; 16 batches of 32 are one step there
-    "deepscale": CaffeSolver(0.04, "poly", 170_000, power=1.0),
-}
-COSINE, STEP = "cosine", "step"
-SCHEDULES = (COSINE, STEP, *SOLVERS)
+    @property
+    def lr(self) -> float:
+        """The highest learning rate of any group, as it is now."""
+        return max(group["lr"] for group in self.optimizer.param_groups)
 
 
-def find_solver(name: str) -> CaffeSolver | None:
-    """The solver file of that name; None for the schedules that are none. Raises TrainError for an unknown name."""
-    if name not in SCHEDULES:
-        raise TrainError(f"--schedule {name}: there are {', '.join(SCHEDULES)}")
-    return SOLVERS.get(name)
-
-
-def parse_epochs(text: str) -> list[int]:
+def parse_epochs(text: str | None) -> list[int]:
     """ "8,11" to [8, 11]. Raises TrainError for anything but rising numbers of 1 or more."""
     try:
         epochs = [int(part) for part in text.split(",")] if text else []
@@ -80,7 +58,7 @@ def parse_epochs(text: str) -> list[int]:
 
 
 def cosine_factor(step: int, total_steps: int, warmup_steps: int) -> float:
-    """Linear warm-up, then half a cosine down to zero."""
+    """Linear warm-up, then half a cosine down to zero (SGDR without restarts, arXiv 1608.03983)."""
     if step < warmup_steps:
         return (step + 1) / warmup_steps
     progress = (step - warmup_steps) / max(total_steps - warmup_steps, 1)
@@ -88,7 +66,7 @@ def cosine_factor(step: int, total_steps: int, warmup_steps: int) -> float:
 
 
 def step_factor(step: int, falls: Sequence[int], gamma: float, warmup_steps: int) -> float:
-    """Linear warm-up, then 1, and gamma times as much from each of the steps `falls` on.
+    """Linear warm-up, then 1, multiplied by gamma at each of the steps `falls`.
 
     >>> [step_factor(step, [4, 6], 0.1, 2) for step in (0, 1, 3, 4)]
     [0.5, 1.0, 1.0, 0.1]

@@ -1,4 +1,4 @@
-"""What all training runs share: epochs and steps, checkpoints, Ctrl-C, and when to stop."""
+"""The loop of every training run: epochs and steps, checkpoints, Ctrl-C, and when to stop."""
 
 from __future__ import annotations
 
@@ -8,9 +8,8 @@ import sys
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import torch
 from torch import nn
@@ -22,39 +21,22 @@ from .bad_batch import save_bad_batch
 from .config import LoopConfig
 from .curves import plot_history
 from .memory import keep_freed_memory
-from .optim import LRScheduler, ModelEma, train_mode
-from .run_folder import StopRequest, stop_on_interrupt, write_results
+from .optim import ModelEma, make_optimizer, train_mode
+from .run_folder import RunResult, StopRequest, write_results
+from .schedules import LRScheduler
 from .tensorboard import EventLog
-
-
-@dataclass(frozen=True)
-class RunResult:
-    """What came of a run.
-
-    Attributes:
-        folder: where its checkpoints, args.yaml, results.csv and curves.png are.
-        history: a row of results.csv for each epoch.
-    """
-
-    folder: Path
-    history: list[dict[str, float]]
-
-    @property
-    def best(self) -> Path:
-        """The checkpoint of the best epoch."""
-        return self.folder / "best.pt"
 
 
 class Trainer(ABC):
     """One run: a net and its state, from the first step to the end of the last epoch.
 
     Args:
-        steps: how many each epoch has.
+        steps: the number of steps of each epoch.
 
     Attributes:
         monitor: the column of results.csv in which the best epoch has the largest number.
-        resumed_by: the folder to name to --resume.
-        first: whether this process is the one that evaluates, prints and writes.
+        resumed_by: the folder that --resume takes to go on.
+        is_main_process: whether this process evaluates, prints and writes.
     """
 
     monitor: str
@@ -65,13 +47,17 @@ class Trainer(ABC):
         distributed.broadcast_weights(net)
         # channels_last is 1.6 times faster than the default on these nets' convolutions on a CPU
         self.net = distributed.synchronised_norms(net.to(device, memory_format=torch.channels_last), device)
-        self.descent = LRScheduler(config, self.net, self.steps)
-        self.average = ModelEma(self.net, config.ema)
+        self.optimizer = make_optimizer(
+            self.net, config.peak_lr, config.backbone_lr, config.weight_decay, config.optimizer
+        )
+        self.scheduler = LRScheduler(self.optimizer, config, self.steps)
+        self.ema = ModelEma(self.net, config.ema)
         if not self.is_main_process:
-            torch.manual_seed(config.seed + distributed.rank())  # or all would draw the same dropout
-        # bfloat16 reaches as far as float32, so nothing has to be scaled
+            torch.manual_seed(config.seed + distributed.rank())  # otherwise all would draw the same dropout
+        self.amp_dtype = torch.float16 if device.type == "cuda" else torch.bfloat16
+        # bfloat16 has the range of float32, so nothing has to be scaled
         self.scaler = torch.amp.GradScaler("cuda", enabled=config.amp and device.type == "cuda")
-        self.epoch, self.step = 0, 0  # the next to do
+        self.epoch, self.step = 0, 0  # the next ones
         self.history: list[dict] = []
         self.sums: dict[str, float] = {}  # loss parts of the epoch so far
         self.resumed_by = self.out
@@ -79,29 +65,29 @@ class Trainer(ABC):
 
     @abstractmethod
     def _batches(self) -> Iterable[Any]:
-        """This process's share of what is left of the epoch, from `step` on."""
+        """This process's share of the rest of the epoch, from `step` on. A batch has `to(device)`."""
 
     @abstractmethod
     def compute_losses(self, batch: Any) -> dict[str, torch.Tensor]:
-        """The parts of the loss, whose sum is to be small, by `net`."""
+        """The parts of the loss of `net`, whose sum is minimised."""
 
     @abstractmethod
     def _validate(self, averaged: nn.Module) -> dict[str, float]:
-        """Columns of results.csv; `monitor` is among them."""
+        """Columns of results.csv, `monitor` among them, for the net with averaged weights."""
 
     @abstractmethod
     def _write_checkpoint(self, path: Path, state: dict) -> None:
-        """Writes the net and its average with `state`, which `restore` takes."""
+        """Writes the net and its averaged weights with `state`, from which `restore` goes on."""
 
     @abstractmethod
     def _image_files(self) -> list[str]:
-        """The files that this process's batch of the current step came from."""
+        """The files of this process's batch in the current step."""
 
-    def _inspect(self) -> None:  # noqa: B027  (nothing to see is the default)
-        """Called in the first process at the end of each epoch, before it counts as done."""
+    def _inspect(self) -> None:  # noqa: B027  (by default there is nothing to inspect)
+        """Called in the main process at the end of each epoch, before the epoch counts as done."""
 
     def _draw(self) -> None:  # noqa: B027
-        """Called in the first process when the run has ended."""
+        """Called in the main process when the run has ended."""
 
     @property
     def title(self) -> str:
@@ -118,19 +104,21 @@ class Trainer(ABC):
         return 0 < self.config.patience <= len(figures) - 1 - figures.index(max(figures)) if figures else False
 
     def restore(self, saved: dict) -> None:
-        """Goes to where the run of the same config and net was when it saved this checkpoint, so that it ends as if it
-        had not been stopped: on a CPU with the same weights, bit for bit.
+        """Goes to the place where a run of the same config and net saved this checkpoint. It then ends as if it had not
+        been stopped: on a CPU with the same weights, bit for bit.
 
         Raises:
-            TrainError: there were more processes then, or fewer.
+            TrainError: the run was started with another number of processes.
         """
         states = saved["rng"] if isinstance(saved["rng"], list) else [saved["rng"]]
         if len(states) != distributed.count():
-            raise TrainError(f"{self.out}: the run began with {len(states)} processes; here are {distributed.count()}")
+            raise TrainError(
+                f"{self.out}: the run was started with {len(states)} processes; here are {distributed.count()}"
+            )
         self.net.load_state_dict(saved["model"])
-        self.descent.optimizer.load_state_dict(saved["optimizer"])
-        self.average.values = {name: value.to(self.device) for name, value in saved["ema"].items()}
-        self.average.updates = saved["ema_updates"]
+        self.optimizer.load_state_dict(saved["optimizer"])
+        self.ema.values = {name: value.to(self.device) for name, value in saved["ema"].items()}
+        self.ema.updates = saved["ema_updates"]
         self.epoch, self.step, self.history, self.sums = (saved[name] for name in ("epoch", "step", "history", "sums"))
         if self.scaler.is_enabled():
             self.scaler.load_state_dict(saved["scaler"])
@@ -139,11 +127,11 @@ class Trainer(ABC):
             torch.cuda.set_rng_state(saved["cuda_rng"][distributed.rank()], self.device)
 
     def run(self) -> RunResult:
-        """Trains to the end. Ctrl-C raises SystemExit (130) after the current step; `resume` goes on from there."""
+        """Trains to the end, or until Ctrl-C (SystemExit 130), after which `resume` goes on."""
         if self.epoch == len(self.steps):
             self.say(f"{self.out}: all of its {self.epoch} epochs are done")
         keep_freed_memory()
-        with stop_on_interrupt() as stop, self.log:
+        with StopRequest() as stop, self.log:
             while self.epoch < len(self.steps) and not self.has_stalled:
                 if not self._train_epoch(stop):
                     self._save("last.pt")
@@ -155,12 +143,12 @@ class Trainer(ABC):
                 self.say(f"stopped after epoch {self.epoch}: none of the last {self.config.patience} was better")
             if self.is_main_process:
                 self._draw()
-        return RunResult(self.out, self.history)
+        return RunResult(self.out, self.history, self.out / "best.pt")
 
     def _train_epoch(self, stop: StopRequest) -> bool:
-        """The rest of the current epoch; False if asked to stop before its end."""
+        """The rest of the current epoch. False: Ctrl-C was pressed before its end."""
         train_mode(self.net)
-        bar = tqdm(
+        progress = tqdm(
             self._batches(),
             desc=self.title,
             unit="step",
@@ -169,47 +157,51 @@ class Trainer(ABC):
             mininterval=0.5 if sys.stderr.isatty() else 30,
             disable=not self.is_main_process,
         )
-        pictures, begun = 0, time.monotonic()
-        with bar:
-            for batch in bar:
-                parts = self._train_step(batch)
-                for name, value in parts.items():
-                    self.sums[name] = self.sums.get(name, 0.0) + value
+        images, start = 0, time.monotonic()
+        with progress:
+            for batch in progress:
+                losses = self._train_step(batch)
                 self.step += 1
-                self.log.step(self.steps_done, parts, self.descent.rate)
-                pictures += self.config.batch * distributed.count()
+                self.sums = {name: self.sums.get(name, 0.0) + value for name, value in losses.items()}
+                self.log.step(self.steps_done, losses, self.scheduler.lr)
+                images += self.config.batch * distributed.count()
                 shown = {name: f"{total / self.step:.3f}" for name, total in self.sums.items()}
-                bar.set_postfix(shown | {"images/s": f"{pictures / (time.monotonic() - begun):.0f}"}, refresh=False)
-                if distributed.any_rank(stop.asked, self.device):
+                progress.set_postfix(shown | {"images/s": f"{images / (time.monotonic() - start):.0f}"}, refresh=False)
+                if distributed.any_rank(stop.pressed, self.device):
                     return False
                 if self.step % self.config.save_steps == 0:
                     self._save("last.pt")
         return True
 
     def _train_step(self, batch: Any) -> dict[str, float]:
-        self.descent.set_rate(self.steps_done)
-        dtype = torch.float16 if self.device.type == "cuda" else torch.bfloat16
-        with torch.autocast(self.device.type, dtype, enabled=self.config.amp):
-            parts = self.compute_losses(batch)
-        loss = sum(parts.values())
+        """One step: data, loss, backward, clip, step. Returns the parts of the loss, means over the processes."""
+        batch = batch.to(self.device)
+        self.scheduler.set_lr(self.steps_done)
+
+        with torch.autocast(self.device.type, self.amp_dtype, enabled=self.config.amp):
+            losses = self.compute_losses(batch)
+        loss = sum(losses.values())
         if distributed.any_rank(not torch.isfinite(loss), self.device):
-            self._refuse(batch, parts, "the loss")
-        self.descent.optimizer.zero_grad(set_to_none=True)
+            self._stop_at_bad_batch(batch, losses, "the loss")
+
+        self.optimizer.zero_grad(set_to_none=True)
         self.scaler.scale(loss).backward()
         distributed.all_reduce_gradients(self.net)
-        self.scaler.unscale_(self.descent.optimizer)
-        norm = torch.nn.utils.clip_grad_norm_(self.net.parameters(), self.config.clip)
-        # the scaler leaves such a step out, and scales less
-        if not self.scaler.is_enabled() and not torch.isfinite(norm):
-            self._refuse(batch, parts, "the gradient")
-        self.scaler.step(self.descent.optimizer)
-        self.scaler.update()
-        self.average.update(self.net)
-        values = distributed.total(torch.stack(list(parts.values()))) / distributed.count()
-        return dict(zip(parts, values.tolist()))
 
-    def _refuse(self, batch: Any, parts: dict[str, torch.Tensor], what: str) -> None:
-        values = {name: value.item() for name, value in parts.items()}
+        self.scaler.unscale_(self.optimizer)
+        norm = torch.nn.utils.clip_grad_norm_(self.net.parameters(), self.config.clip)
+        # With float16 an infinite gradient is no error: the scaler skips the step, and scales less from then on.
+        if not self.scaler.is_enabled() and not torch.isfinite(norm):
+            self._stop_at_bad_batch(batch, losses, "the gradient")
+
+        self.scaler.step(self.optimizer)
+        self.scaler.update()
+        self.ema.update(self.net)
+        means = distributed.total(torch.stack(list(losses.values()))) / distributed.count()
+        return dict(zip(losses, means.tolist()))
+
+    def _stop_at_bad_batch(self, batch: Any, losses: dict[str, torch.Tensor], what: str) -> NoReturn:
+        values = {name: value.item() for name, value in losses.items()}
         place = {"epoch": self.epoch + 1, "step": self.step, "rank": distributed.rank()}
         path = self.out / ("bad_batch.pt" if self.is_main_process else f"bad_batch_{distributed.rank()}.pt")
         save_bad_batch(path, batch, self._image_files(), values, place, self.net)
@@ -222,10 +214,10 @@ class Trainer(ABC):
         row: dict[str, float] = {}
         if self.is_main_process:
             averaged = copy.deepcopy(self.net)
-            averaged.load_state_dict(self.average.values)
+            averaged.load_state_dict(self.ema.values)
             means = {name: total / self.step for name, total in self.sums.items()}
             self._inspect()
-            row = {"epoch": self.epoch + 1} | means | self._validate(averaged) | {"lr": self.descent.rate}
+            row = {"epoch": self.epoch + 1} | means | self._validate(averaged) | {"lr": self.scheduler.lr}
         row = distributed.broadcast(row)
         best_before = max((old[self.monitor] for old in self.history), default=-1.0)
         self.history.append(row)
@@ -236,16 +228,16 @@ class Trainer(ABC):
             write_results(self.out, self.history)
             plot_history(self.history, self.monitor, self.out / "curves.png")
             self.log.epoch(self.steps_done, row)
-        # Last: a run killed before this line does the end of the epoch again, one killed after it has all files.
+        # Last: a run killed before this line repeats the end of the epoch, one killed after it has all files.
         self._save("last.pt")
 
     def _save(self, name: str) -> None:
         states = distributed.gather(torch.get_rng_state())
         state = {
             "config": dataclasses.asdict(self.config),
-            "optimizer": self.descent.optimizer.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
             "scaler": self.scaler.state_dict(),
-            "ema_updates": self.average.updates,
+            "ema_updates": self.ema.updates,
             "epoch": self.epoch,
             "step": self.step,
             "history": self.history,

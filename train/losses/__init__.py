@@ -1,35 +1,39 @@
-"""An answer of the net and a batch to the named parts of a loss."""
+"""The losses of `python -m train fit --loss NAME`: a net's output and a batch to named parts. They import data and
+models."""
 
 from __future__ import annotations
 
 from .base import PARTS, Loss
-from .gsoc import SqueezeDet2017Loss, SqueezeDet2017LossConfig
-from .paper import SqueezeDetLoss, SqueezeDetLossConfig
 from .sqdet import SqdetLoss, SqdetLossConfig
+from .squeezedet import SqueezeDetLoss, SqueezeDetLossConfig
+from .squeezedet2017 import SqueezeDet2017Loss, SqueezeDet2017LossConfig
 
 # name: (class, its config, where it comes from). FitConfig has a field of the same name for each config.
 LOSSES: dict[str, tuple[type[Loss], type, str]] = {
-    "ours": (SqdetLoss, SqdetLossConfig, "the paper's four terms, each better conditioned"),
-    "gsoc": (
+    "sqdet": (SqdetLoss, SqdetLossConfig, "the paper's four terms, each better conditioned"),
+    "squeezedet2017": (
         SqueezeDet2017Loss,
         SqueezeDet2017LossConfig,
-        "the Caffe layer SqueezeDetLoss of the 2017 project, its forward",
+        "the forward pass of the 2017 project's Caffe layer SqueezeDetLoss",
     ),
-    "paper": (
+    "squeezedet": (
         SqueezeDetLoss,
         SqueezeDetLossConfig,
         "SqueezeDet, arXiv 1612.01051, as its authors' TensorFlow code computes it",
     ),
 }
+# As command lines, args.yaml and checkpoints before 0.2.0 name them.
+OLD_NAMES = {"ours": "sqdet", "gsoc": "squeezedet2017", "paper": "squeezedet"}
 
 __all__ = [
     "LOSSES",
+    "OLD_NAMES",
     "PARTS",
-    "SqueezeDet2017LossConfig",
-    "SqueezeDet2017Loss",
     "Loss",
-    "SqdetLossConfig",
     "SqdetLoss",
-    "SqueezeDetLossConfig",
+    "SqdetLossConfig",
+    "SqueezeDet2017Loss",
+    "SqueezeDet2017LossConfig",
     "SqueezeDetLoss",
+    "SqueezeDetLossConfig",
 ]

@@ -30,7 +30,7 @@ class SqdetLossConfig:
     def __post_init__(self) -> None:
         for name in ("smoothing", "teacher"):
             if not 0 <= getattr(self, name) <= 1:
-                raise TrainError(f"--ours.{name} {getattr(self, name)}: expected 0 to 1")
+                raise TrainError(f"--sqdet.{name} {getattr(self, name)}: expected 0 to 1")
 
 
 class SqdetLoss(Loss):

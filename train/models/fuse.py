@@ -12,7 +12,7 @@ from torch.nn.utils.fusion import fuse_conv_bn_weights
 from .batchnorm import recalibrate_batchnorm
 from .squeezedet import SqueezeDet
 
-IDLE_VARIANCE = 1 - 1e-5  # BatchNorm adds its eps of 1e-5: a norm with this variance scales by 1
+IDENTITY_VARIANCE = 1 - 1e-5  # BatchNorm adds its eps of 1e-5: a norm with this variance scales by 1
 
 
 def convolutions(net: nn.Module) -> dict[str, nn.Conv2d]:
@@ -83,7 +83,7 @@ def unfuse(arrays: Mapping[str, torch.Tensor], own: Mapping[str, torch.Tensor]) 
             elif kind == "running_mean":
                 found[name] = torch.zeros_like(bias)
             elif kind == "running_var":
-                found[name] = torch.full_like(bias, IDLE_VARIANCE)
+                found[name] = torch.full_like(bias, IDENTITY_VARIANCE)
         elif f"{layer}.{kind}" in arrays:
             found[name] = arrays[f"{layer}.{kind}"]
     return found

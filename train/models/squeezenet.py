@@ -101,12 +101,15 @@ class SqueezeNet(nn.Module):
 PIXEL_DEVIATION = 64  # of images' values (0-255) about the mean, roughly
 
 
-def draw_weights(net: SqueezeNet) -> None:
-    """A start for training from scratch. Variance 2 / fan-in and no bias (He et al., arXiv 1502.01852), so that the
-    signal neither dies nor grows on its way through the ReLUs, but conv1 takes out the deviation of the pixels, and
-    conv10 has the 2017 definition's standard deviation of 0.01 and a bias of 1. The softmax does not see that bias;
-    it keeps the scores away from 0, below which the ReLU after conv10 lets no gradient through: without it nets lose
-    a class, or all, for good in their first steps."""
+def initialize_weights(net: SqueezeNet) -> None:
+    """Random weights for training from scratch: variance 2 / fan-in and no bias (He et al., arXiv 1502.01852), so that
+    the signal neither dies nor grows on its way through the ReLUs. Two layers differ:
+
+    - conv1 divides by the deviation of the pixels;
+    - conv10 has the 2017 definition's standard deviation of 0.01, and a bias of 1. The softmax ignores the bias, but it
+      keeps the scores above 0, where the ReLU after conv10 passes gradients on: without it nets lose a class, or all,
+      for good in their first steps.
+    """
     for layer in net.modules():
         if isinstance(layer, nn.Conv2d):
             nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")

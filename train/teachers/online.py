@@ -16,7 +16,7 @@ from ..data.transforms.geometry import LabeledImage
 from ..detectors.open_detector import MODEL_HELP, AnyDetector, open_together
 from .soft_labels import TEACHER_THRESHOLD, class_shares
 
-HELP = f"asked about each view, which class it takes each object for (--ours.teacher): {MODEL_HELP}"
+HELP = f"asked about each view, which class it takes each object for (--sqdet.teacher): {MODEL_HELP}"
 DOUBT = 0.1  # below it the teacher does not see the object, and what the labels say stays
 SAME_IOU = 0.5
 

@@ -1,7 +1,8 @@
-"""Trains a SqueezeNet classifier on a folder in ImageNet's layout."""
+"""Training a SqueezeNet classifier on a folder in ImageNet's layout, in the loop of `engine.trainer`."""
 
 from __future__ import annotations
 
+import argparse
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,14 +19,14 @@ from ..checkpoints.native import CLASSIFIER_FORMAT, classifier_from_checkpoint, 
 from ..common import distributed
 from ..common.device import find_device
 from ..common.errors import TrainError
-from ..common.options import from_dict, option, require_at_least
-from ..data.image_folder import ClassifyData, CropConfig, ImageFolder, picture_order, read_image_folder
+from ..common.options import from_dict, from_options, from_yaml, option, require_at_least
+from ..data.image_folder import ClassBatch, ClassifyData, CropConfig, ImageFolder, image_order, read_image_folder
 from ..data.loader import ordered_batches
 from ..engine.config import LoopConfig
-from ..engine.run_folder import begin_run, refuse_old_run
-from ..engine.trainer import RunResult, Trainer
+from ..engine.run_folder import RunResult, create_run_folder, require_new_run
+from ..engine.trainer import Trainer
 from ..evaluation.classification import Accuracy, measure
-from ..models.squeezenet import LAYOUTS, SqueezeNet, draw_weights
+from ..models.squeezenet import LAYOUTS, SqueezeNet, initialize_weights
 
 SMALLEST = 32  # pixels; conv1 and three pools leave one cell
 
@@ -35,16 +36,16 @@ class ClassifyConfig(LoopConfig):
     """A whole run; saved in its checkpoints and in args.yaml of its folder."""
 
     out: str = option("runs/classify", "run folder; must not hold a run already")
-    data: str = option("", "folder with train/CLASS/*.jpg and val/CLASS/*.jpg")
+    data: str | None = option(None, "folder with train/CLASS/*.jpg and val/CLASS/*.jpg", unset=("",))
     val: str = option("val", "folder in --data to choose the best epoch by")
     version: str = option("1.1", f"SqueezeNet version: {' or '.join(LAYOUTS)}")
     size: int = option(227, "input size in pixels")
-    epochs: int = option(10, "times through the images")
+    epochs: int = option(10, "epochs of training")
     batch: int = option(64, "images a step, in each process")
     backbone_lr: float = option(1.0, "learning rate of the layers before conv10, as a share of conv10's")
     warmup: int = option(100, "steps of linear warm-up")
-    clip: float = option(1.0, "largest norm of the gradient; inf: any, as in the solver files")
-    label_smoothing: float = option(0.1, "share of the target that is spread over all classes")
+    clip: float = option(1.0, "largest norm of the gradient; inf: any")
+    label_smoothing: float = option(0.1, "share of the target that all classes get alike")
     dropout: float = option(0.5, "before conv10")
     augment: CropConfig = field(default_factory=CropConfig)
 
@@ -57,10 +58,47 @@ class ClassifyConfig(LoopConfig):
         if self.version not in LAYOUTS:
             raise TrainError(f"--version {self.version}: there are {', '.join(LAYOUTS)}")
 
+    @classmethod
+    def from_args(cls, args: argparse.Namespace) -> ClassifyConfig:
+        """From a command line with `add_options` and --config, a file whose options the given ones replace."""
+        return from_options(args, cls, base=from_yaml(args.config, cls) if args.config else None)
+
     def folders(self, labels: tuple[str, ...] | None = None) -> tuple[ImageFolder, ImageFolder]:
         """The images to train on and those to choose the best epoch by."""
-        train = read_image_folder(Path(self.data) / "train", labels)
-        return train, read_image_folder(Path(self.data) / self.val, train.labels)
+        data = _data_folder(self)
+        train = read_image_folder(data / "train", labels)
+        return train, read_image_folder(data / self.val, train.labels)
+
+
+def train_classifier(config: ClassifyConfig) -> RunResult:
+    """Trains a new classifier, from the first step to the last epoch.
+
+    Raises:
+        TrainError: bad input, or a loss that is not finite.
+        SystemExit: 130, after Ctrl-C; `resume_classifier` goes on.
+    """
+    with distributed.process_group():
+        return ClassificationTrainer.start(config).run()
+
+
+def resume_classifier(folder: str | Path) -> RunResult:
+    """Goes on with the run in a folder, by its own options. Raises as `train_classifier`."""
+    with distributed.process_group():
+        return ClassificationTrainer.resume(folder).run()
+
+
+def classifier_accuracy(checkpoint: str | Path, config: ClassifyConfig, progress: bool = False) -> Accuracy:
+    """How often a checkpoint of `classify` is right about the images of `config.data`/`config.val`."""
+    net, _, spec = classifier_from_checkpoint(checkpoint)
+    folder = read_image_folder(_data_folder(config) / config.val, spec.labels)
+    net.to(find_device(config.device), memory_format=torch.channels_last)
+    return measure(net, folder, spec, config.batch, config.workers, progress)
+
+
+def _data_folder(config: ClassifyConfig) -> Path:
+    if not config.data:
+        raise TrainError("classify needs --data, a folder with train/CLASS/*.jpg and val/CLASS/*.jpg")
+    return Path(config.data)
 
 
 class ClassificationTrainer(Trainer):
@@ -79,21 +117,21 @@ class ClassificationTrainer(Trainer):
 
     @classmethod
     def start(cls, config: ClassifyConfig) -> ClassificationTrainer:
-        refuse_old_run(Path(config.out))
         folders = config.folders()
+        require_new_run(Path(config.out))
         labels = folders[0].labels
         if len(labels) < 2:
             raise TrainError(f"{config.data}/train: one class, {labels[0]!r}; expected two or more")
         torch.manual_seed(config.seed)
         net = SqueezeNet(config.version, len(labels), config.dropout)
-        draw_weights(net)
-        said = initialise(net, config.init).line if config.init else ""
-        run = cls(config, net, center_crop_spec(labels, (config.size, config.size)), folders)
-        if said:
-            run.say(said)
-        if run.is_main_process:
-            begin_run(run.out, config)
-        return run
+        initialize_weights(net)
+        initialised = initialise(net, config.init) if config.init else None
+        trainer = cls(config, net, center_crop_spec(labels, (config.size, config.size)), folders)
+        if initialised:
+            trainer.say(initialised.line)
+        if trainer.is_main_process:
+            create_run_folder(trainer.out, config)
+        return trainer
 
     @classmethod
     def resume(cls, out: str | Path) -> ClassificationTrainer:
@@ -104,32 +142,32 @@ class ClassificationTrainer(Trainer):
         folders = config.folders(spec.labels)
         if len(folders[0].paths) != saved["pictures"]:
             raise TrainError(
-                f"{config.data}/train: {len(folders[0].paths)} images; the run began with {saved['pictures']}"
+                f"{config.data}/train: {len(folders[0].paths)} images; the run was started with {saved['pictures']}"
             )
-        run = cls(config, SqueezeNet(config.version, spec.num_classes, config.dropout), spec, folders)
-        run.restore(saved)
-        return run
+        trainer = cls(config, SqueezeNet(config.version, spec.num_classes, config.dropout), spec, folders)
+        trainer.restore(saved)
+        return trainer
 
     def _keys(self) -> list[int]:
-        """This process's part of what is left of the epoch."""
-        order = picture_order(len(self.folder.paths), self.config.seed, self.epoch)
+        """This process's part of the rest of the epoch."""
+        order = image_order(len(self.folder.paths), self.config.seed, self.epoch)
         return distributed.rank_slice(order, self.config.batch, self.step, distributed.rank(), distributed.count())
 
-    def _batches(self) -> Iterable[dict[str, torch.Tensor]]:
+    def _batches(self) -> Iterable[ClassBatch]:
         config = self.config
         data = ClassifyData(self.folder, self.spec, config.augment, config.seed, self.epoch)
         for images, class_ids in ordered_batches(data, self._keys(), config.batch, config.workers):
-            yield {"images": images.to(self.device), "class_ids": class_ids.to(self.device)}
+            yield ClassBatch(images, class_ids)
 
     def _image_files(self) -> list[str]:
         return [str(self.folder.paths[i]) for i in self._keys()[: self.config.batch]]
 
-    def compute_losses(self, batch: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-        logits = self.net(batch["images"].contiguous(memory_format=torch.channels_last)).float()
+    def compute_losses(self, batch: ClassBatch) -> dict[str, torch.Tensor]:
+        logits = self.net(batch.images.contiguous(memory_format=torch.channels_last)).float()
         smoothing = self.config.label_smoothing
-        loss = cross_entropy(logits, batch["class_ids"], label_smoothing=smoothing, reduction="sum")
-        pictures = distributed.total(torch.tensor(float(len(logits)), device=self.device)) / distributed.count()
-        return {"loss": loss / pictures}
+        loss = cross_entropy(logits, batch.class_ids, label_smoothing=smoothing, reduction="sum")
+        images = distributed.total(torch.tensor(float(len(logits)), device=self.device)) / distributed.count()
+        return {"loss": loss / images}
 
     def _validate(self, averaged: nn.Module) -> dict[str, float]:
         found = measure(averaged, self.val_folder, self.spec, self.config.batch, self.config.workers)
@@ -138,36 +176,4 @@ class ClassificationTrainer(Trainer):
 
     def _write_checkpoint(self, path: Path, state: dict) -> None:
         state = state | {"pictures": len(self.folder.paths)}
-        save_classifier(path, self.net, self.config.version, self.spec, self.average.values, state)
-
-
-def train_classifier(config: ClassifyConfig) -> RunResult:
-    """Trains a classifier as `python -m train classify` does.
-
-    Raises:
-        TrainError: the data or an option is wrong, said before anything is written.
-        SystemExit: Ctrl-C (130); `resume_classifier` goes on.
-    """
-    _require_data(config)
-    with distributed.process_group():
-        return ClassificationTrainer.start(config).run()
-
-
-def resume_classifier(folder: str | Path) -> RunResult:
-    """Goes on with the run in a folder."""
-    with distributed.process_group():
-        return ClassificationTrainer.resume(folder).run()
-
-
-def evaluate_classifier(checkpoint: str | Path, config: ClassifyConfig) -> Accuracy:
-    """Top-1 and top-5 on the validation folder of the config."""
-    _require_data(config)
-    net, _, spec = classifier_from_checkpoint(checkpoint)
-    folder = read_image_folder(Path(config.data) / config.val, spec.labels)
-    net.to(find_device(config.device), memory_format=torch.channels_last)
-    return measure(net, folder, spec, config.batch, config.workers, progress=True)
-
-
-def _require_data(config: ClassifyConfig) -> None:
-    if not config.data:
-        raise TrainError("classify needs --data, a folder with train/CLASS/*.jpg and val/CLASS/*.jpg")
+        save_classifier(path, self.net, self.config.version, self.spec, self.ema.values, state)

@@ -14,9 +14,10 @@ from pathlib import Path
 from sqdet_cv.util.atomic_files import write_text_atomically
 
 from ..common.errors import NotFiniteError, TrainError
-from ..common.options import option
+from ..common.options import current_name, option, plain_type
 from ..losses import LOSSES
-from ..trainers.detection import DetectionTrainer, FitConfig
+from ..trainers.detection import DetectionTrainer
+from ..trainers.detection_config import FitConfig
 from .bisection import Scale, best_value, bracket, find_peak
 from .plot import plot_trials
 from .trial import Trial
@@ -75,7 +76,7 @@ def find_option(name: str, loss: str) -> tuple[tuple[str, ...], type]:
     Raises:
         TrainError: there is no numeric option of that name, or it belongs to another loss.
     """
-    asked = f"{loss}.{WEIGHTS[name]}" if name in WEIGHTS else name.replace("-", "_")
+    asked = f"{loss}.{WEIGHTS[name]}" if name in WEIGHTS else current_name(FitConfig, name.replace("-", "_"))
     path = tuple(asked.split("."))
     if path[0] in LOSSES and path[0] != loss:
         raise TrainError(f"{name}: has no effect with --loss {loss}")
@@ -94,7 +95,7 @@ def numeric_options(cls: type, prefix: str = "") -> dict[str, type]:
     types = typing.get_type_hints(cls)
     found: dict[str, type] = {}
     for item in dataclasses.fields(cls):
-        kind = types[item.name]
+        kind = plain_type(types[item.name])
         if dataclasses.is_dataclass(kind):
             found |= numeric_options(kind, f"{prefix}{item.name}.")
         elif kind in (int, float):

@@ -14,7 +14,7 @@ from sqdet_cv import Classifier
 from sqdet_cv.dnn.preprocess import classifier_blob
 from sqdet_cv.spec.classifier_spec import ClassifierSpec
 from train.checkpoints.native import save_classifier
-from train.models.squeezenet import SqueezeNet, draw_weights
+from train.models.squeezenet import SqueezeNet, initialize_weights
 
 LABELS = ("ant", "bee", "cat")
 SPEC = ClassifierSpec(LABELS, (64, 64), resize="center_crop", resize_side=72)
@@ -25,7 +25,7 @@ def net() -> SqueezeNet:
     """The averaged weights; conv10 such that the answers differ from image to image."""
     torch.manual_seed(0)
     net = SqueezeNet("1.1", len(LABELS)).eval()
-    draw_weights(net)
+    initialize_weights(net)
     with torch.no_grad():
         net.conv10.weight.mul_(8)
         net.conv10.bias.fill_(5.0)

@@ -22,7 +22,7 @@ from train.common.errors import TrainError
 from train.detectors.pytorch import TorchDetector
 from train.models import NetConfig, SqueezeDet
 from train.models.fuse import fuse_batchnorm
-from train.trainers.detection import FitConfig
+from train.trainers.detection_config import FitConfig
 
 
 def test_stored_detections_are_pytorchs():

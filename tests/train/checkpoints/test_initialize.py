@@ -144,10 +144,10 @@ def test_a_file_without_norms_gives_a_net_with_norms_that_computes_the_same(tmp_
     make_archive(tmp_path / "a.npz")
     plain, normed = make_net(head_norm=False).eval(), make_net(backbone_norm=True).eval()
     path = tmp_path / f"a{suffix}"
-    assert not initialise(plain, tmp_path / "a.npz").idle_norms
+    assert not initialise(plain, tmp_path / "a.npz").needs_recalibration
     if suffix == ".pt":
         save_checkpoint(path, plain, make_spec(), plain.state_dict(), {})
-    assert initialise(normed, path).idle_norms
+    assert initialise(normed, path).needs_recalibration
     image = torch.randn(1, 3, 64, 64)
     with torch.no_grad():
         expected, got = plain.features(image), normed.features(image)

@@ -69,7 +69,7 @@ BAD = {
     "too many shapes": (["--shapes", "1-1000"], "anchor shapes need at least as many"),
     "size": (["--size", "0"], "--size 0: expected 1 or more"),
     "seed": (["--seed=-1"], "--seed -1: expected 0 or more"),
-    "no list": (["--lists", "trainval"], "trainval.txt: no such list; there are train, val"),
+    "no list": (["--lists", "trainval"], "trainval.txt: no such split; there are train, val"),
     "plot of another kind": (["--plot", "anchors.jpg"], "--plot anchors.jpg: expected a .png file"),
 }
 

@@ -10,7 +10,7 @@ import torch
 from sqdet_cv.spec.detector_spec import ModelSpec
 from train.__main__ import main
 from train.checkpoints.native import net_from_checkpoint, save_checkpoint
-from train.trainers.detection import FitConfig
+from train.trainers.detection_config import FitConfig
 
 from ..compress.tiny import make_net, pictures
 

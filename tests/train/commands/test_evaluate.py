@@ -158,7 +158,7 @@ def test_the_command_prints_and_writes(devkit: Path, monkeypatch, capsys):
 BAD = {
     "unknown class": (["--group", "pets=cat,unicorn"], "--group pets=cat,unicorn: no class called unicorn"),
     "group without classes": (["--group", "pets"], "--group pets: no class called"),
-    "unknown list": (["--lists", "nope"], "nope.txt: no such list; there are val"),
+    "unknown list": (["--lists", "nope"], "nope.txt: no such split; there are val"),
     "report of another kind": (["--report", "a.pdf"], "--report a.pdf: expected an .html file"),
     "calibration of another kind": (["--calibration", "a.pdf"], "--calibration a.pdf: expected a .png file"),
     "score below the lowest kept": (["--score", "0.001"], "--score 0.001: expected 0.01 to 1"),

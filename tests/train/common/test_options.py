@@ -11,15 +11,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from train.common.errors import TrainError
-from train.common.options import add_options, from_dict, from_options, from_yaml, option, to_yaml
+from train.common.options import add_options, current_name, from_dict, from_options, from_yaml, option, to_yaml
 from train.losses import LOSSES
-from train.trainers.detection import FitConfig
+from train.trainers.detection_config import FitConfig
 
 
 @dataclass(frozen=True)
 class Inner:
     span: tuple[float, float] = option((0.5, 1.5), "from and to")
-    twice: float = 2.0
+    twice: float = option(2.0, "")
 
 
 @dataclass(frozen=True)
@@ -28,6 +28,7 @@ class Outer:
     count: int = option(3, "a number")
     fast: bool = option(False, "a switch")
     inner: Inner = field(default_factory=Inner)
+    limit: float | None = option(None, "a limit", aliases=("most",), unset=(-1.0,))
 
 
 def _parse(cls: type, *words: str) -> object:
@@ -42,6 +43,9 @@ PARSED = {
     "switch on": (["--fast"], Outer(fast=True)),
     "switch off": (["--fast", "--no-fast"], Outer()),
     "pair": (["--inner.span", "1", "2.5"], Outer(inner=Inner(span=(1.0, 2.5)))),
+    "not given": (["--limit=-1"], Outer()),
+    "given": (["--limit=0"], Outer(limit=0.0)),
+    "by its old name": (["--most=2"], Outer(limit=2.0)),
     "nested without a help": (["--inner.twice=4"], Outer(inner=Inner(twice=4.0))),
 }
 
@@ -63,20 +67,36 @@ def test_help_gives_meaning_and_default(capsys):
     text = " ".join(parser.format_help().split())
     assert "--some-name SOME_NAME a text (default: abc)" in text
     assert "from and to (default: (0.5, 1.5))" in text
+    assert "a limit" in text and "None" not in text and "--most" not in text
+
+
+def test_an_option_that_need_not_be_given_survives_its_yaml(tmp_path: Path):
+    for config in (Outer(), Outer(limit=0.5)):
+        (tmp_path / "args.yaml").write_text(to_yaml(config))
+        assert from_yaml(tmp_path / "args.yaml", Outer) == config
+    for text in ("limit: -1", "most: -1.0", "limit: null"):
+        (tmp_path / "args.yaml").write_text(text)
+        assert from_yaml(tmp_path / "args.yaml", Outer) == Outer()
+
+
+def test_old_names_of_options_are_found():
+    assert current_name(FitConfig, "ours.box") == "sqdet.box"
+    assert current_name(FitConfig, "shapes") == "anchors_per_cell"
+    assert current_name(FitConfig, "nothing.box") == "nothing.box"
 
 
 def test_a_fit_config_survives_its_dict():
-    config = _parse(FitConfig, "--augment.window-size", "0.3", "2", "--ours.box", "7", "--sizes", "64:1")
-    assert (config.augment.window_size, config.ours.box) == ((0.3, 2.0), 7.0)
+    config = _parse(FitConfig, "--augment.window-size", "0.3", "2", "--sqdet.box", "7", "--sizes", "64:1")
+    assert (config.augment.window_size, config.sqdet.box) == ((0.3, 2.0), 7.0)
     assert from_dict(dataclasses.asdict(config), FitConfig) == config
     json.dumps(dataclasses.asdict(config))
 
 
 def test_a_config_of_before_there_were_several_losses_is_read():
-    """Their checkpoints and args.yaml hold the options of `ours` as `loss`."""
-    config = _parse(FitConfig, "--ours.box", "7", "--batch", "3")
+    """Their checkpoints and args.yaml hold the options of `sqdet` as `loss`."""
+    config = _parse(FitConfig, "--sqdet.box", "7", "--batch", "3")
     old = {name: value for name, value in dataclasses.asdict(config).items() if name not in LOSSES}
-    old["loss"] = dataclasses.asdict(config.ours)
+    old["loss"] = dataclasses.asdict(config.sqdet)
     assert FitConfig.from_saved(old) == config
     assert FitConfig.from_saved(dataclasses.asdict(config)) == config
 
@@ -93,9 +113,9 @@ def test_a_config_of_before_there_were_more_augmentations_is_read():
 
 
 def test_options_of_another_loss_are_refused():
-    with pytest.raises(TrainError, match=r"--gsoc\.\*: has no effect with --loss paper"):
+    with pytest.raises(TrainError, match=r"--squeezedet2017\.\*: has no effect with --loss squeezedet"):
         _parse(FitConfig, "--loss", "paper", "--no-gsoc.plus-one")
-    assert _parse(FitConfig, "--loss", "gsoc", "--no-gsoc.plus-one").gsoc.plus_one is False
+    assert _parse(FitConfig, "--loss", "gsoc", "--no-gsoc.plus-one").squeezedet2017.plus_one is False
 
 
 def test_every_fit_option_has_a_meaning():
@@ -134,9 +154,9 @@ def test_yaml_gives_the_dataclass_back(tmp_path_factory, config: Plain):
 def test_yaml_has_type_and_meaning_beside_each_key(tmp_path: Path):
     text = to_yaml(FitConfig(lr=1e-5, clip=float("inf")))
     lines = text.splitlines()
-    assert "lr: 1.0e-05  # a number; " in text
+    assert "lr: 1.0e-05  # a number, or null; " in text
     assert "  window_size: [0.45, 1.4]  # numbers; smallest and largest width of that window, of the image's" in lines
-    assert all("  # " in line or line in ("ours:", "gsoc:", "paper:", "augment:") for line in lines)
+    assert all("  # " in line or line in ("sqdet:", "squeezedet2017:", "squeezedet:", "augment:") for line in lines)
     (tmp_path / "args.yaml").write_text(text)
     assert from_yaml(tmp_path / "args.yaml", FitConfig) == FitConfig(lr=1e-5, clip=float("inf"))
 

@@ -19,7 +19,8 @@ from train.checkpoints.native import load_checkpoint, net_from_checkpoint, save_
 from train.compress.config import CompressConfig
 from train.data.transforms.augment import AugmentConfig
 from train.models.fuse import convolutions
-from train.trainers.detection import DetectionTrainer, FitConfig
+from train.trainers.detection import DetectionTrainer
+from train.trainers.detection_config import FitConfig
 
 from .tiny_run import STEPS, run, words
 
@@ -212,8 +213,8 @@ def test_each_stage_trains_as_it_was_asked_to():
 BAD = {
     "no data": ({"data": ""}, "compress needs --data, a data set, to retrain; or --epochs 0"),
     "data elsewhere": ({"data": "/nowhere"}, "/nowhere: no such folder"),
-    "unknown list": ({"lists": "trainval"}, "trainval.txt: no such list"),
-    "unknown val list": ({"val": "test"}, "test.txt: no such list"),
+    "unknown list": ({"lists": "trainval"}, "trainval.txt: no such split"),
+    "unknown val list": ({"val": "test"}, "test.txt: no such split"),
     "all weights": ({"sparsity": 1}, "--sparsity 1.0: expected at least 0, below 1"),
     "too many bits": ({"bits": 9}, "--bits 9: expected 0 to 8"),
     "bias bits": ({"bias_bits": -1}, "--bias-bits -1: expected 0 to 8"),

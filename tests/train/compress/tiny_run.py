@@ -13,7 +13,7 @@ from tests.helpers import write_devkit
 from train.__main__ import main
 from train.checkpoints.native import save_checkpoint
 from train.models import SqueezeDet
-from train.trainers.detection import FitConfig
+from train.trainers.detection_config import FitConfig
 
 from .tiny import CONFIG
 

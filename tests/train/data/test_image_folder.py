@@ -13,9 +13,9 @@ from train.common.errors import TrainError
 from train.data.image_folder import (
     ClassifyData,
     CropConfig,
-    picture_order,
+    image_order,
     random_crop_xywh,
-    random_picture,
+    random_image,
     read_image_folder,
 )
 
@@ -100,11 +100,11 @@ def test_only_what_the_options_allow_happens():
     image = np.random.default_rng(0).integers(0, 256, (24, 30, 3), np.uint8)
     calm = CropConfig(area=(1.0, 1.0), aspect=1.0, flip=0.0, colour=0.0)
     rng = np.random.default_rng(0)
-    np.testing.assert_array_equal(random_picture(image, calm, rng), image)
+    np.testing.assert_array_equal(random_image(image, calm, rng), image)
     mirrored = CropConfig(area=(1.0, 1.0), aspect=1.0, flip=1.0, colour=0.0)
-    np.testing.assert_array_equal(random_picture(image, mirrored, rng), image[:, ::-1])
+    np.testing.assert_array_equal(random_image(image, mirrored, rng), image[:, ::-1])
     coloured = CropConfig(area=(1.0, 1.0), aspect=1.0, flip=0.0, colour=1.0)
-    assert (random_picture(image, coloured, rng) != image).mean() > 0.5
+    assert (random_image(image, coloured, rng) != image).mean() > 0.5
 
 
 def test_a_view_depends_on_seed_epoch_and_picture_alone(tmp_path: Path):
@@ -124,10 +124,10 @@ def test_a_view_depends_on_seed_epoch_and_picture_alone(tmp_path: Path):
 
 
 def test_each_epoch_has_every_picture_once_in_its_own_order():
-    orders = [picture_order(50, seed, epoch) for seed, epoch in ((0, 0), (0, 1), (1, 0))]
+    orders = [image_order(50, seed, epoch) for seed, epoch in ((0, 0), (0, 1), (1, 0))]
     assert all(sorted(order) == list(range(50)) for order in orders)
     assert len({tuple(order) for order in orders}) == 3
-    assert picture_order(50, 0, 0) == orders[0]
+    assert image_order(50, 0, 0) == orders[0]
 
 
 @pytest.mark.parametrize("area", [(0.0, 1.0), (0.5, 0.4), (0.5, 1.1)])

@@ -92,7 +92,7 @@ def test_a_batch_holds_the_objects_of_its_photos_in_a_row(tmp_path: Path):
     data = DetectionData(load_voc(tmp_path, ["train"], VOC_LABELS), spec, None, 0, 0)
     (batch,) = make_loader(data, [(0, 0), (1, 0), (2, 0)], 3, 0)
     boxes = np.float32([[4, 8, 40, 40], [50, 20, 90, 70], [20, 0, 60, 72]])
-    assert batch.object_photo_ids.tolist() == [0, 0, 2]
+    assert batch.object_image_ids.tolist() == [0, 0, 2]
     np.testing.assert_allclose(batch.object_boxes_xyxy, boxes, rtol=1e-6)
     assert [VOC_LABELS[i] for i in batch.object_class_ids] == ["cat", "dog", "cow"]
     assert batch.object_weights.tolist() == [1, 0.5, 1]

@@ -18,7 +18,8 @@ from train.data.loader import Batch, DetectionData, make_loader
 from train.engine.curves import plot_history
 from train.losses import SqdetLoss, SqdetLossConfig
 from train.models.squeezedet import NETS, NetConfig, SqueezeDet
-from train.trainers.detection import DetectionTrainer, FitConfig
+from train.trainers.detection import DetectionTrainer
+from train.trainers.detection_config import FitConfig
 
 from ..trainers.fit_runs import BATCH, PHOTOS, assert_same_run, fit_words, interrupted, run_command
 
@@ -81,7 +82,7 @@ def test_a_bad_batch_is_kept_and_shows_the_same_again(fit_devkit: Path, tmp_path
     assert not np.isfinite(sum(bad["parts"].values()))
 
     config = from_yaml(out / "args.yaml", FitConfig)
-    net = SqueezeDet(config.net_config, config.shapes, 20)
+    net = SqueezeDet(config.net_config, config.anchors_per_cell, 20)
     net.load_state_dict(bad["model"])
     spec = ModelSpec(tuple(map(str, range(20))), (96, 96), net.grid_hw((96, 96)), ((20, 20), (40, 30), (30, 50)))
     parts = SqdetLoss(SqdetLossConfig(), spec)(net.train().split(net(bad["batch"]["images"])), Batch(**bad["batch"]))
@@ -153,13 +154,14 @@ BAD = {
     "epochs without step": ({"lr_epochs": "3"}, "--lr-epochs 3: has no effect with --schedule cosine"),
     "falling epochs": ({"schedule": "step", "lr_epochs": "3,2"}, "--lr-epochs 3,2: expected rising numbers"),
     "gamma": ({"schedule": "step", "lr_epochs": "3", "lr_gamma": 2}, "--lr-gamma 2.0: expected above 0, at most 1"),
-    "solver of SGD": ({"schedule": "deepscale", "optimizer": "adamw"}, "--optimizer adamw: --schedule deepscale is"),
+    "no such solver": ({"schedule": "deepscale"}, "--schedule deepscale: there are cosine, step"),
+    "rate": ({"lr": -1}, "--lr -1.0: expected above 0"),
     "patience": ({"patience": -1}, "--patience -1: expected 0 or more"),
     "plain epochs": ({"plain_epochs": -1}, "--plain-epochs -1: expected 0 or more"),
     "scale": ({"multi_scale": 1}, "--multi-scale 1.0: expected below 1"),
-    "share of the teacher": ({"ours.teacher": 2}, "--ours.teacher 2.0: expected 0 to 1"),
-    "smoothing": ({"ours.smoothing": -1}, "--ours.smoothing -1.0: expected 0 to 1"),
-    "slope": ({"leaky_slope": 2}, "--leaky-slope 2.0: expected at least 0, below 1, or -1"),
+    "share of the teacher": ({"ours.teacher": 2}, "--sqdet.teacher 2.0: expected 0 to 1"),
+    "smoothing": ({"ours.smoothing": -1}, "--sqdet.smoothing -1.0: expected 0 to 1"),
+    "slope": ({"leaky_slope": 2}, "--leaky-slope 2.0: expected at least 0, below 1"),
 }
 
 

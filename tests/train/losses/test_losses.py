@@ -12,7 +12,7 @@ from sqdet_cv.spec.detector_spec import ModelSpec
 from tests.train.losses.loss_cases import SPEC, SPEC_2017, gradients, make_batch, make_loss, make_raw, to_dtype
 from train.losses import LOSSES, PARTS
 from train.models.squeezedet import RawOutput
-from train.trainers.detection import FitConfig
+from train.trainers.detection_config import FitConfig
 
 each_loss = pytest.mark.parametrize("name", LOSSES)
 # of a config, for each of the PARTS
@@ -113,7 +113,7 @@ def test_an_anchor_sure_of_an_unlisted_class_is_not_punished(name: str, sure_of:
 # -- limits ---------------------------------------------------------------------------------------------------
 
 
-GEOMETRIES = {name: (name, SPEC) for name in LOSSES} | {"gsoc, plain exp": ("gsoc", SPEC_2017)}
+GEOMETRIES = {name: (name, SPEC) for name in LOSSES} | {"squeezedet2017, plain exp": ("squeezedet2017", SPEC_2017)}
 
 
 @pytest.mark.parametrize(("name", "spec"), GEOMETRIES.values(), ids=GEOMETRIES)

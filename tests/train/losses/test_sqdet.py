@@ -65,7 +65,7 @@ def test_parts_are_the_loop_over_anchors(spec: ModelSpec, seed: int, counts: lis
     labelled = rng.random((len(counts), spec.num_classes)) < 0.7
     labelled[0] |= rng.random() < 0.5  # often an image that is labelled wholly
     batch, raw = make_batch(rng, counts, labelled, spec), make_raw(rng, len(counts), size, spec)
-    parts = make_loss("ours", spec, **SETTINGS)(raw, batch)
+    parts = make_loss("sqdet", spec, **SETTINGS)(raw, batch)
     expected = _slow_loss(raw, batch, SqdetLossConfig(**SETTINGS), spec)
     for name in PARTS:
         assert parts[name].item() == pytest.approx(expected[name], rel=1e-6, abs=1e-6), name
@@ -77,7 +77,7 @@ def test_parts_are_the_loop_over_anchors(spec: ModelSpec, seed: int, counts: lis
 def test_gradients_are_the_slopes():
     """Against differences. The IoU target and the focal weight carry no gradient by design, so they are held."""
     batch, raw = make_batch(np.random.default_rng(2), [2, 0, 3]), make_raw(np.random.default_rng(3), 3)
-    loss = make_loss("ours")
+    loss = make_loss("sqdet")
     deltas, logits, confidence = vars(raw).values()
     assert torch.autograd.gradcheck(lambda d: loss.loss_box(RawOutput(d, logits, confidence), batch), (deltas,))
     assert torch.autograd.gradcheck(lambda c: loss.loss_class(RawOutput(deltas, c, confidence), batch), (logits,))
@@ -93,7 +93,7 @@ def test_the_gradient_of_a_negative(partly: bool):
     labelled = np.ones((1, SPEC.num_classes), bool)
     labelled[0, :2] = not partly
     batch, raw = make_batch(rng, [0], labelled), make_raw(rng, 1)
-    grads = gradients(make_loss("ours").loss_confidence_negative(raw, batch), raw)
+    grads = gradients(make_loss("sqdet").loss_confidence_negative(raw, batch), raw)
     p = raw.confidence_logits.detach().sigmoid()
     s = (raw.class_logits.detach().softmax(dim=2) * batch.labelled[:, None]).sum(dim=2)
     torch.testing.assert_close(grads["confidence_logits"], (s * p) ** 2 * s * p * (1 - p) / (1 - s * p))
@@ -103,7 +103,7 @@ def test_ignored_anchors_get_no_gradient():
     rng = np.random.default_rng(7)
     batch, raw = make_batch(rng, [4]), make_raw(rng, 1)
     batch.negative[:] = False
-    grads = gradients(sum(make_loss("ours")(raw, batch).values()), raw)
+    grads = gradients(sum(make_loss("sqdet")(raw, batch).values()), raw)
     ignored = batch.positive_weight[0] == 0
     assert ignored.any()
     for name, grad in grads.items():
@@ -123,7 +123,7 @@ def test_an_anchor_sure_of_an_unlisted_class_is_barely_punished(sure_of: int, pu
     with torch.no_grad():
         raw.confidence_logits.fill_(4.0)
         raw.class_logits.zero_()[..., sure_of] = 12.0
-    grad = gradients(make_loss("ours").loss_confidence_negative(raw, batch), raw)["confidence_logits"].abs().max()
+    grad = gradients(make_loss("sqdet").loss_confidence_negative(raw, batch), raw)["confidence_logits"].abs().max()
     assert (grad > 0.5) if punished else (grad < 1e-9)
 
 
@@ -133,7 +133,7 @@ def test_a_perfect_answer_costs_little_and_every_mistake_costs_more():
     positive = batch.positive_weight > 0
     confidence = torch.where(positive, 12.0, -12.0).double()
     logits = torch.nn.functional.one_hot(batch.class_ids, SPEC.num_classes).double() * 20
-    loss = make_loss("ours", smoothing=0.0, teacher=0.0)
+    loss = make_loss("sqdet", smoothing=0.0, teacher=0.0)
 
     def total(**values: torch.Tensor) -> float:
         return sum(loss(RawOutput(**values), batch).values()).item()

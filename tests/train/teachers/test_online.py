@@ -18,7 +18,7 @@ from train.data.transforms.geometry import LabeledImage
 from train.losses import SqdetLossConfig
 from train.teachers.online import ViewTeacher
 from train.teachers.soft_labels import class_shares
-from train.trainers.detection import FitConfig
+from train.trainers.detection_config import FitConfig
 
 from ..detectors.tiny_darknet import make_darknet, needs_importer
 from ..trainers.fit_runs import fit_words, run_command
@@ -141,7 +141,7 @@ def test_a_model_of_other_classes_is_refused_before_the_run(fit_devkit: Path, tm
     assert not (tmp_path / "run").exists()
 
 
-@pytest.mark.parametrize("changes", [{"loss": "gsoc"}, {"ours": SqdetLossConfig(teacher=0.0)}])
+@pytest.mark.parametrize("changes", [{"loss": "squeezedet2017"}, {"sqdet": SqdetLossConfig(teacher=0.0)}])
 def test_where_it_would_have_no_effect_it_is_refused(changes: dict):
-    with pytest.raises(TrainError, match="--view-teacher: has an effect only with --loss ours"):
+    with pytest.raises(TrainError, match="--view-teacher: has an effect only with --loss sqdet"):
         FitConfig(view_teacher="a.cfg", **changes)

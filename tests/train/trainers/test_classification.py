@@ -17,9 +17,8 @@ from train.checkpoints.native import classifier_from_checkpoint
 from train.common.options import from_yaml
 from train.data.image_folder import read_image_folder
 from train.data.loader import read_image
-from train.engine.schedules import SOLVERS
 from train.models.squeezedet import NETS, SqueezeDet
-from train.models.squeezenet import SqueezeNet, draw_weights
+from train.models.squeezenet import SqueezeNet, initialize_weights
 from train.trainers.classification import ClassificationTrainer, ClassifyConfig
 
 from .classify_runs import BATCH, LABELS, classify_words, load, run_command
@@ -27,12 +26,10 @@ from .classify_runs import BATCH, LABELS, classify_words, load, run_command
 # -- a run ----------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("schedule", ["cosine", "deepscale"])
-def test_colours_are_learnt_from_scratch(colour_data: Path, tmp_path: Path, capsys, schedule: str):
+def test_colours_are_learnt_from_scratch(colour_data: Path, tmp_path: Path, capsys):
     """Chance is 33 %. After half of these epochs it depends on the machine's arithmetic whether all are right."""
     settings = {"epochs": 30, "batch": 6, "lr": 0.02, "ema": 0.8, "save_steps": 100, "dropout": 0.2}
-    settings |= {"schedule": schedule, "scale_schedule": True} if schedule != "cosine" else {}
-    assert run_command(_flags(classify_words(colour_data, tmp_path / "run", **settings))) == 0
+    assert run_command(classify_words(colour_data, tmp_path / "run", **settings)) == 0
     with (tmp_path / "run" / "results.csv").open() as file:
         rows = list(csv.DictReader(file))
     assert float(rows[-1]["loss"]) < 0.75 * float(rows[0]["loss"])
@@ -47,10 +44,6 @@ def test_colours_are_learnt_from_scratch(colour_data: Path, tmp_path: Path, caps
         assert run_command(words) == 0
         said = rf"top-1 100\.0 %, top-5 100\.0 % of {pictures} images\n"
         assert re.fullmatch(said, capsys.readouterr().out), file
-
-
-def _flags(words: list[str]) -> list[str]:
-    return [word.removesuffix("=True") for word in words]
 
 
 def test_what_a_run_leaves_behind(classify_reference: Path):
@@ -96,7 +89,7 @@ def test_init_leaves_out_the_last_layer_of_other_classes(
 def test_weights_from_scratch_keep_the_size_of_the_signal():
     torch.manual_seed(0)
     net = SqueezeNet("1.1", 10).eval()
-    draw_weights(net)
+    initialize_weights(net)
     with torch.no_grad():
         features = net.features(torch.randn(2, 3, 96, 96) * 64)
         scores = net(torch.randn(2, 3, 96, 96) * 64)
@@ -113,30 +106,11 @@ def make_run(colour_data: Path, **changes: object) -> ClassificationTrainer:
     return ClassificationTrainer(config, SqueezeNet("1.1", 3), spec, config.folders())
 
 
-def test_a_solver_file_is_followed_step_by_step(colour_data: Path):
-    """The rate that the optimiser holds in a step, not only the formula."""
-    run = make_run(colour_data, schedule="deepscale")
-    images, class_ids = torch.zeros(2, 3, 32, 32), torch.tensor([0, 1])
-    rates = []
-    for run.epoch, run.step in ((0, 0), (0, 1), (1, 2)):
-        run._train_step({"images": images, "class_ids": class_ids})
-        (group,) = run.descent.optimizer.param_groups
-        rates.append(group["lr"])
-        assert (group["momentum"], group["weight_decay"], group["nesterov"]) == (0.9, 2e-4, False)
-    np.testing.assert_allclose(rates, [0.04 * (1 - i / 170_000) for i in (0, 1, 5)], rtol=1e-9)
-
-
-def test_a_scaled_solver_file_runs_from_its_begin_to_its_end(colour_data: Path):
-    run = make_run(colour_data, schedule="deepscale", scale_schedule=True)
-    # six steps: i / 6 of the way
-    np.testing.assert_allclose([run.descent.factor(i) for i in range(6)], [1 - i / 6 for i in range(6)], atol=1e-5)
-
-
 def test_the_cosine_ends_near_zero_and_the_backbone_learns_more_slowly(colour_data: Path):
     run = make_run(colour_data, warmup=2, backbone_lr=0.25)
-    assert [run.descent.factor(i) for i in (0, 1, 2)] == [0.5, 1.0, 1.0]
-    assert run.descent.factor(5) < 0.2
-    assert {group["base_lr"] for group in run.descent.optimizer.param_groups} == {0.01, 0.0025}
+    assert [run.scheduler.factor(i) for i in (0, 1, 2)] == [0.5, 1.0, 1.0]
+    assert run.scheduler.factor(5) < 0.2
+    assert {group["base_lr"] for group in run.optimizer.param_groups} == {0.01, 0.0025}
 
 
 # -- errors ---------------------------------------------------------------------------------------------------
@@ -147,12 +121,11 @@ BAD = {
     "missing val": ({"val": "test"}, "test: no such folder; expected"),
     "tiny input": ({"size": 31}, "--size 31: expected 32 or more"),
     "no epoch": ({"epochs": 0}, "--epochs 0: expected 1 or more"),
-    "negative rate": ({"lr": -1}, "--lr -1.0: expected 0 or more"),
+    "negative rate": ({"lr": -1}, "--lr -1.0: expected above 0"),
     "smoothing": ({"label_smoothing": 1}, "--label-smoothing 1.0: expected at least 0, below 1"),
     "version": ({"version": "2"}, "--version 2: there are 1.0, 1.1"),
     "schedule": ({"schedule": "adam"}, "--schedule adam: there are cosine"),
     "device": ({"device": "abacus"}, "--device abacus: expected cpu, cuda or auto"),
-    "past the end": ({"schedule": "squeezedet2017", "epochs": 40_000}, "120000 steps; --schedule squeezedet2017 ends"),
     "exploding loss": ({"lr": 1e30, "warmup": 0, "clip": 1e30}, "the loss is not finite (loss nan); lower --lr"),
 }
 
@@ -194,12 +167,6 @@ def test_one_class_is_not_enough(tmp_path: Path, capsys):
             shutil.rmtree(data / split / label)
     assert run_command(classify_words(data, tmp_path / "run")) == 2
     assert_one_line(capsys.readouterr().err, "train: one class, 'blue'; expected two or more")
-
-
-def test_every_solver_file_is_a_schedule(colour_data: Path):
-    for name, solver in SOLVERS.items():
-        (group,) = make_run(colour_data, schedule=name).descent.optimizer.param_groups
-        assert group["base_lr"] == solver.base_lr
 
 
 def test_the_best_epoch_is_judged_by_the_val_pictures(colour_data: Path, classify_reference: Path):

@@ -85,4 +85,4 @@ def test_resuming_with_other_pictures_is_refused(classify_reference: Path, tmp_p
     assert run_command(classify_words(data, out, epochs=1)) == 0
     (data / "train" / "red" / "more.png").write_bytes((data / "train" / "red" / "0.png").read_bytes())
     assert run_command(["classify", "--resume", str(out)]) == 2
-    assert "train: 4 images; the run began with 3" in capsys.readouterr().err
+    assert "train: 4 images; the run was started with 3" in capsys.readouterr().err

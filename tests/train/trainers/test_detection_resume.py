@@ -16,7 +16,7 @@ from train.__main__ import main
 from train.checkpoints.native import load_checkpoint
 from train.engine import run_folder
 from train.losses import LOSSES
-from train.trainers import detection as fit
+from train.trainers import detection
 from train.trainers.detection import DetectionTrainer
 
 from .fit_runs import ROOT, assert_same_run, fit_words, interrupted, run_command
@@ -93,13 +93,13 @@ def test_a_run_stopped_after_any_step_resumes_bit_for_bit(
 def test_a_run_of_before_there_were_several_losses_resumes(
     fit_devkit: Path, fit_reference, tmp_path: Path, monkeypatch
 ):
-    """Its checkpoint has the options of `ours` under `loss`, and none of the other losses."""
+    """Its checkpoint has the options of `sqdet` under `loss`, and none of the other losses."""
     monkeypatch.setattr(DetectionTrainer, "_train_step", interrupted(DetectionTrainer._train_step))
     assert run_command(fit_words(fit_devkit, tmp_path / "run", net="sqdet")) == 130
     monkeypatch.undo()
     saved = load_checkpoint(tmp_path / "run" / "last.pt")
     options = {name: saved["config"].pop(name) for name in LOSSES}
-    saved["config"]["loss"] = options["ours"]
+    saved["config"]["loss"] = options["sqdet"]
     torch.save(saved, tmp_path / "run" / "last.pt")
     assert run_command(["fit", "--resume", str(tmp_path / "run")]) == 0
     assert_same_run(tmp_path / "run", fit_reference("sqdet"))
@@ -122,7 +122,7 @@ def test_a_crash_between_the_files_of_an_epoch_loses_none(
         return wrapper
 
     with monkeypatch.context() as patch:
-        patch.setattr(fit, "save_checkpoint", crashing(fit.save_checkpoint))
+        patch.setattr(detection, "save_checkpoint", crashing(detection.save_checkpoint))
         patch.setattr(run_folder, "write_text_atomically", crashing(run_folder.write_text_atomically))
         with pytest.raises(Crash):
             main(fit_words(fit_devkit, tmp_path / "run", net="sqdet"))

@@ -14,7 +14,8 @@ from train.__main__ import main
 from train.common.errors import TrainError
 from train.common.options import from_yaml
 from train.losses import LOSSES, SqueezeDetLoss
-from train.trainers.detection import DetectionTrainer, FitConfig
+from train.trainers.detection import DetectionTrainer
+from train.trainers.detection_config import FitConfig
 from train.tuning.search import find_option, numeric_options, plot_trials, with_value
 from train.tuning.trial import Trial
 

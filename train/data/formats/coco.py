@@ -1,10 +1,10 @@
 """Images with boxes in COCO's JSON.
 
-    ROOT/annotations/instances_LIST.json   or LIST.json, there or in ROOT itself
-    ROOT/LIST/PICTURE                      or in ROOT/images/LIST, ROOT/images or ROOT
+    ROOT/annotations/instances_SPLIT.json  or SPLIT.json, there or in ROOT itself
+    ROOT/SPLIT/IMAGE                       or in ROOT/images/LIST, ROOT/images or ROOT
 
 `iscrowd` boxes are neither right nor wrong to find. An image counts as labelled for all classes among the file's
-categories. Two keys are this project's own, since plain COCO cannot say these things: `labelled`, in an entry of
+categories. Two keys are this project's own: `labelled`, in an entry of
 `images`, is the list of the category names that are boxed completely there; `score`, in (0, 1], in an annotation, is
 the weight that a teacher gave. `ignore` of 1 in an annotation, which converters from VOC write for `difficult`, counts
 as `iscrowd`.
@@ -25,7 +25,7 @@ def is_coco(root: Path) -> bool:
 
 
 def load_coco(root: Path, name: str, labels: Sequence[str]) -> list[Sample]:
-    """The images of one list, in the order of the file. Annotations of other classes are left out, and so are those
+    """The images of one split, in the order of the file. Annotations of other classes are left out, and so are those
     without width or height, of which COCO itself has a few.
 
     Raises:
@@ -47,7 +47,7 @@ def load_coco(root: Path, name: str, labels: Sequence[str]) -> list[Sample]:
         folders = [root / name, root / "images" / name, root / "images", root]
         return [
             make_sample(
-                _find_picture(folders, image["file_name"], path),
+                _find_image(folders, image["file_name"], path),
                 rows[image_id],
                 _labelled(image, names.values(), labels, path),
                 (int(image["width"]), int(image["height"])) if image.get("width") and image.get("height") else None,
@@ -69,7 +69,7 @@ def _find_json(root: Path, name: str) -> Path:
     raise TrainError(f"{root}: no annotations/instances_{name}.json or annotations/{name}.json; there are {there}")
 
 
-def _find_picture(folders: Sequence[Path], file_name: str, path: Path) -> Path:
+def _find_image(folders: Sequence[Path], file_name: str, path: Path) -> Path:
     for folder in folders:
         if (folder / file_name).is_file():
             return folder / file_name

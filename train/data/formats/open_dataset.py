@@ -11,27 +11,27 @@ from ..sample import Sample
 from .coco import is_coco, load_coco
 from .folder import load_folder
 from .voc import load_voc, read_annotation
-from .yolo import find_yaml, load_yolo, pictures_in
+from .yolo import find_yaml, images_in, load_yolo
 
 HELP = "data set: VOC devkit, COCO (annotations/*.json), YOLO (data.yaml), or images with XML or txt beside them"
 ANNOTATIONS_HELP = "folder of XML files that replace those of the data set (python -m train label)"
 
 
 def open_dataset(
-    path: str | Path, lists: Sequence[str], labels: Sequence[str], annotations: str | Path | None = None
+    path: str | Path, splits: Sequence[str], labels: Sequence[str], annotations: str | Path | None = None
 ) -> list[Sample]:
-    """All images of the named lists. The format is what is found in the folder, looked for in this order:
+    """All images of the named splits. The format is the first of these that is found in the folder:
 
-    | found | format | a list is |
+    | found | format | a split is |
     |---|---|---|
     | ImageSets/Main | VOC devkit (`voc.py`) | a file there |
     | annotations/*.json | COCO (`coco.py`) | such a file |
     | data.yaml | YOLO (`yolo.py`) | a key in it |
-    | images | plain folder (`plain_folder.py`) | a subfolder, a .txt file of names, or `all` |
+    | images | plain folder (`folder.py`) | a subfolder, a .txt file of names, or `all` |
 
     Args:
-        lists: names of lists; an image may stand in only one.
-        labels: class names, whose positions are the class ids; objects of other classes are left out.
+        splits: names of splits; an image may be in only one.
+        labels: class names, whose positions are the class ids; other objects are left out.
         annotations: a folder with XML files that replace what the data set says, image by image, found by the
             image's name without suffix (as `python -m train label` writes them).
 
@@ -42,16 +42,16 @@ def open_dataset(
     if not root.is_dir():
         raise TrainError(f"{root}: no such folder; expected a {HELP}")
     if (root / "ImageSets" / "Main").is_dir():
-        return load_voc(root, lists, labels, annotations)
+        return load_voc(root, splits, labels, annotations)
     if is_coco(root):
-        samples = [sample for name in lists for sample in load_coco(root, name, labels)]
+        samples = [sample for name in splits for sample in load_coco(root, name, labels)]
     elif yaml_path := find_yaml(root):
-        samples = [sample for name in lists for sample in load_yolo(yaml_path, name, labels)]
-    elif pictures_in(root):
-        samples = [sample for name in lists for sample in load_folder(root, name, labels)]
+        samples = [sample for name in splits for sample in load_yolo(yaml_path, name, labels)]
+    elif images_in(root):
+        samples = [sample for name in splits for sample in load_folder(root, name, labels)]
     else:
         raise TrainError(f"{root}: nothing known in it; expected a {HELP}")
-    _check(root, lists, samples)
+    _check(root, splits, samples)
     return samples if annotations is None else _replaced(samples, Path(annotations), labels)
 
 
@@ -62,11 +62,11 @@ def check_stems(samples: Sequence[Sample], annotations: Path) -> None:
         raise TrainError(f"{annotations}: {count} images are called {stem}; {stem}.xml there could mean any of them")
 
 
-def _check(root: Path, lists: Sequence[str], samples: Sequence[Sample]) -> None:
+def _check(root: Path, splits: Sequence[str], samples: Sequence[Sample]) -> None:
     if not samples:
-        raise TrainError(f"{root}: the lists {', '.join(lists)} name no image")
+        raise TrainError(f"{root}: the splits {', '.join(splits)} hold no image")
     if len({sample.image_path for sample in samples}) < len(samples):
-        raise TrainError(f"{root}: the lists {', '.join(lists)} name an image twice")
+        raise TrainError(f"{root}: the splits {', '.join(splits)} hold an image twice")
     if not any(sample.labelled.any() for sample in samples):
         raise TrainError(f"{root}: none of its images is labelled for a class of --labels; are the names the same?")
 

@@ -1,4 +1,4 @@
-"""Images with boxes in the VOC devkit layout: JPEGImages, Annotations (XML), ImageSets/Main (lists)."""
+"""Images with boxes in the VOC devkit layout: JPEGImages, Annotations (XML), ImageSets/Main (splits)."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from ..sample import Annotation, Sample, make_sample
 
 
 def load_voc(
-    root: str | Path, lists: Sequence[str], labels: Sequence[str], annotations: str | Path | None = None
+    root: str | Path, splits: Sequence[str], labels: Sequence[str], annotations: str | Path | None = None
 ) -> list[Sample]:
-    """Reads all images of the named lists.
+    """All images of the named splits.
 
     Args:
         root: the devkit folder.
-        lists: names in ImageSets/Main, without `.txt`. An image may stand in only one.
+        splits: names in ImageSets/Main, without `.txt`. An image may be in only one.
         labels: class names; objects of other classes are left out.
-        annotations: a folder with XML files that stand in for those of the devkit, image by image (as
+        annotations: a folder with XML files that replace those of the devkit, image by image (as
             `python -m train label` writes them).
 
     Raises:
@@ -30,18 +30,18 @@ def load_voc(
         raise TrainError(f"{root}: not a VOC devkit folder: it has no ImageSets/Main")
     if annotations is not None and not Path(annotations).is_dir():
         raise TrainError(f"{annotations}: no such folder of annotations")
-    image_ids = [image_id for name in lists for image_id in _read_list(root, name)]
+    image_ids = [image_id for name in splits for image_id in _read_split(root, name)]
     if not image_ids:
-        raise TrainError(f"{root}: the lists {', '.join(lists)} name no image")
+        raise TrainError(f"{root}: the splits {', '.join(splits)} hold no image")
     if len(set(image_ids)) < len(image_ids):
-        raise TrainError(f"{root}: the lists {', '.join(lists)} name an image twice")
+        raise TrainError(f"{root}: the splits {', '.join(splits)} hold an image twice")
     if not (root / "JPEGImages").is_dir():
         raise TrainError(f"{root}: not a VOC devkit folder: it has no JPEGImages")
     images = {path.stem: path for path in (root / "JPEGImages").iterdir()}
     samples = []
     for image_id in image_ids:
         if image_id not in images:
-            raise TrainError(f"{root}/JPEGImages: no image for {image_id!r}, which a list names")
+            raise TrainError(f"{root}/JPEGImages: no image for {image_id!r}, which a split names")
         xml_path = root / "Annotations" / f"{image_id}.xml"
         if annotations is not None and (Path(annotations) / f"{image_id}.xml").exists():
             xml_path = Path(annotations) / f"{image_id}.xml"
@@ -49,12 +49,12 @@ def load_voc(
     return samples
 
 
-def _read_list(root: Path, name: str) -> list[str]:
+def _read_split(root: Path, name: str) -> list[str]:
     path = root / "ImageSets" / "Main" / f"{name}.txt"
     if not path.is_file():
         there = sorted(p.stem for p in path.parent.glob("*.txt"))
-        raise TrainError(f"{path}: no such list; there are {', '.join(there)}")
-    # VOC's per-class lists carry a second column
+        raise TrainError(f"{path}: no such split; there are {', '.join(there)}")
+    # VOC's per-class splits carry a second column
     return [line.split()[0] for line in path.read_text().splitlines() if line.strip()]
 
 
@@ -88,12 +88,11 @@ def read_annotation(xml_path: Path, image_path: Path, labels: Sequence[str]) -> 
         if not (xmax >= xmin and ymax >= ymin and 0 < weight <= 1):
             raise TrainError(f"{xml_path}: a {name} with corners {xmin, ymin, xmax, ymax} and score {weight}")
         rows.append(Annotation((xmin - 1, ymin - 1, xmax, ymax), ids[name], difficult != 0, weight, shares))
-    return make_sample(image_path, rows, [label in known for label in labels], _photo_size(tree))
+    return make_sample(image_path, rows, [label in known for label in labels], _image_size(tree))
 
 
 def _class_probabilities(item: ET.Element, ids: dict[str, int], xml_path: Path) -> list[float] | None:
-    """What a teacher takes an object for, of sum 1; None where it did not say. Classes that are not asked for do not
-    count."""
+    """A teacher's probabilities of the classes in `ids`, of sum 1; None where the file has none of them."""
     shares = [0.0] * len(ids)
     for element in item.findall("probability"):
         try:
@@ -124,7 +123,7 @@ def _labelled_names(tree: ET.Element, labels: Sequence[str]) -> set[str]:
     return names
 
 
-def _photo_size(tree: ET.Element) -> tuple[int, int] | None:
+def _image_size(tree: ET.Element) -> tuple[int, int] | None:
     """Some tools leave `size` out, or write 0."""
     texts = [tree.findtext(f"size/{key}", "").strip() for key in ("width", "height")]
     width, height = (int(text) if text.isdecimal() else 0 for text in texts)

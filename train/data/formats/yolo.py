@@ -1,7 +1,7 @@
 """Images with boxes as YOLO txt.
 
-    ROOT/data.yaml    names: class names, a list or id: name; LIST: a folder of images, a .txt file that lists
-                      images, or several of these; path: what these are relative to (default: where the file is)
+    ROOT/data.yaml    names: class names, a list or id: name; SPLIT: a folder of images, a .txt file with one
+                      image a line, or several of these; path: what these are relative to (default: where the file is)
     images/.../A.jpg  an image, with its objects in
     labels/.../A.txt  the same path with its last `images` replaced; beside the image if there is no `images` in it
 
@@ -22,7 +22,7 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from sqdet_cv.media.sources import IMAGE_SUFFIXES
+from sqdet_cv.media.sources import PICTURE_SUFFIXES
 
 from ...common.errors import TrainError
 from ..loader import read_image
@@ -34,9 +34,9 @@ def find_yaml(root: Path) -> Path | None:
 
 
 def load_yolo(yaml_path: Path, name: str, labels: Sequence[str]) -> list[Sample]:
-    """The images of one list: a folder's by name, a file's in its order. Objects of other classes are left out.
+    """The images of one split: a folder's by name, a file's in its order. Objects of other classes are left out.
 
-    Every image with objects is read, since the format does not say sizes in pixels.
+    Every image with objects is read, because the format gives no sizes in pixels.
 
     Raises:
         TrainError: naming the file, when something is missing or malformed.
@@ -44,26 +44,26 @@ def load_yolo(yaml_path: Path, name: str, labels: Sequence[str]) -> list[Sample]
     content = _read_yaml(yaml_path)
     names = _names(content, yaml_path)
     if name not in content:
-        raise TrainError(f"{yaml_path}: no list {name!r} in it; there are the keys {', '.join(map(str, content))}")
+        raise TrainError(f"{yaml_path}: no split {name!r} in it; there are the keys {', '.join(map(str, content))}")
     base = yaml_path.parent / (content.get("path") or "")
     places = content[name] if isinstance(content[name], list) else [content[name]]
-    pictures = [picture for place in places for picture in _image_files(base / str(place))]
+    image_paths = [image_path for place in places for image_path in _image_files(base / str(place))]
     patterns = _labelled_patterns(content, names, yaml_path)
     samples = []
-    for picture in tqdm(pictures, desc=f"{name}: sizes", unit="image", delay=1):
-        inside = picture.relative_to(base).as_posix() if picture.is_relative_to(base) else picture.as_posix()
+    for image_path in tqdm(image_paths, desc=f"{name}: sizes", unit="image", delay=1):
+        inside = image_path.relative_to(base).as_posix() if image_path.is_relative_to(base) else image_path.as_posix()
         known = next((known for pattern, known in patterns if fnmatch(inside, pattern)), names)
-        samples.append(read_txt(txt_path(picture), picture, names, known, labels))
+        samples.append(read_txt(txt_path(image_path), image_path, names, known, labels))
     return samples
 
 
-def txt_path(picture: Path) -> Path:
-    """Where the objects of an image stand.
+def txt_path(image_path: Path) -> Path:
+    """The file with the objects of an image.
 
     >>> txt_path(Path("set/images/val/A.jpg")).as_posix()
     'set/labels/val/A.txt'
     """
-    parts = list(picture.parts)
+    parts = list(image_path.parts)
     for i in reversed(range(len(parts) - 1)):
         if parts[i] == "images":
             parts[i] = "labels"
@@ -71,7 +71,7 @@ def txt_path(picture: Path) -> Path:
     return Path(*parts).with_suffix(".txt")
 
 
-def read_txt(path: Path, picture: Path, names: Sequence[str], known: Sequence[str], labels: Sequence[str]) -> Sample:
+def read_txt(path: Path, image_path: Path, names: Sequence[str], known: Sequence[str], labels: Sequence[str]) -> Sample:
     """One txt file of an image; a missing one is an image without objects.
 
     Args:
@@ -81,8 +81,8 @@ def read_txt(path: Path, picture: Path, names: Sequence[str], known: Sequence[st
     lines = [line.split() for line in path.read_text().splitlines()] if path.is_file() else []
     labelled = [label in known for label in labels]
     if not any(lines):
-        return make_sample(picture, [], labelled, None)
-    height, width = read_image(picture).shape[:2]
+        return make_sample(image_path, [], labelled, None)
+    height, width = read_image(image_path).shape[:2]
     rows = []
     for number, words in enumerate(lines, start=1):
         if not words:
@@ -99,20 +99,20 @@ def read_txt(path: Path, picture: Path, names: Sequence[str], known: Sequence[st
         if names[class_id] in labels:
             box = ((x - w / 2) * width, (y - h / 2) * height, (x + w / 2) * width, (y + h / 2) * height)
             rows.append(Annotation(box, labels.index(names[class_id]), weight=weight))
-    return make_sample(picture, rows, labelled, (width, height))
+    return make_sample(image_path, rows, labelled, (width, height))
 
 
-def pictures_in(folder: Path) -> list[Path]:
+def images_in(folder: Path) -> list[Path]:
     """The images of a folder and of those in it, sorted."""
-    return sorted(path for path in folder.rglob("*") if path.suffix.lower() in IMAGE_SUFFIXES)
+    return sorted(path for path in folder.rglob("*") if path.suffix.lower() in PICTURE_SUFFIXES)
 
 
 def _image_files(place: Path) -> list[Path]:
     if place.is_dir():
-        return pictures_in(place)
+        return images_in(place)
     if place.suffix == ".txt" and place.is_file():
         return [place.parent / line.strip() for line in place.read_text().splitlines() if line.strip()]
-    raise TrainError(f"{place}: no such folder of images or .txt list of them")
+    raise TrainError(f"{place}: no such folder of images or .txt file that names them")
 
 
 def _read_yaml(path: Path) -> dict:

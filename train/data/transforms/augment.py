@@ -1,7 +1,7 @@
-"""Random views of an image; boxes follow. Every random number comes from the generator that is passed in.
+"""Random changes of an image and its boxes. Every random number comes from the generator that is passed in.
 
-A change with probability 0 draws no random number (but for the three that were here first), so that a new kind of
-change leaves the views of older configurations as they were.
+A change with probability 0 takes no random number (except for the three oldest ones), so that a new kind of change
+leaves the images of older configurations as they were.
 """
 
 from __future__ import annotations
@@ -88,8 +88,8 @@ def random_mosaic(
     config: AugmentConfig,
     rng: np.random.Generator,
 ) -> LabeledImage:
-    """Four images in an image of size_wh, each a random view of its own, that meet at a random point (YOLOv4, arXiv
-    2004.10934). The changes of pixels are those of the whole image."""
+    """Four images in one of size_wh, each cropped at random by itself, that meet at a random point (YOLOv4, arXiv
+    2004.10934). Colours, blur and noise change in the whole image alike."""
     width, height = size_wh
     x, y = (round(side * rng.uniform(*MOSAIC_CENTRE)) for side in size_wh)
     image_bgr = np.empty((height, width, 3), np.uint8)
@@ -107,7 +107,7 @@ def random_mosaic(
 
 
 def happens(probability: float, rng: np.random.Generator) -> bool:
-    """True that often. Draws nothing for 0: see the top of this file."""
+    """True with that probability. Takes no random number for 0: see the top of this file."""
     return probability > 0 and rng.random() < probability
 
 
@@ -157,7 +157,7 @@ def _random_window(
     zoom = np.exp(rng.uniform(np.log(low), np.log(high)))
     half_log_aspect = rng.uniform(-1, 1) * np.log(config.window_aspect) / 2
     w, h = width * zoom * np.exp(half_log_aspect), height * zoom * np.exp(-half_log_aspect)
-    # A window smaller than the image stays inside it; a larger one contains it.
+    # A window smaller than the image lies inside it; a larger one contains it.
     x = rng.uniform(min(0, width - w), max(0, width - w))
     y = rng.uniform(min(0, height - h), max(0, height - h))
     if len(view.boxes_xyxy):

@@ -1,6 +1,6 @@
-"""Images cut, turned and mirrored; boxes follow.
+"""Images cropped, rotated and mirrored, together with their boxes.
 
-cv2 speaks of pixel centres, boxes of pixel borders: half a pixel apart before and after every scaling.
+cv2 counts from pixel centres, boxes from pixel borders: before and after every scaling they are half a pixel apart.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from sqdet_cv.boxes.ops import clip_boxes, mirror_boxes
 
 @dataclass(frozen=True, eq=False)
 class LabeledImage:
-    """An image at network size with its objects; as Sample, boxes in pixels of `image_bgr`."""
+    """An image (H, W, 3) uint8 BGR with its objects, whose fields are those of `Sample`; boxes in its own pixels."""
 
     image_bgr: np.ndarray
     boxes_xyxy: np.ndarray
@@ -40,20 +40,20 @@ def crop_and_warp(
         window_xywh: in pixels of the image.
         keep_visible: an object that keeps less of its area than this becomes `ignore`; one of which less than a
             pixel is left is gone.
-        degrees: the image is first turned so far about the window's centre, counter-clockwise.
+        degrees: by how much the image is first turned about the window's centre, counter-clockwise.
         tight: as in `turn_boxes`.
     """
     x, y, w, h = window_xywh
     sx, sy = size_wh[0] / w, size_wh[1] / h
     matrix = np.array([[sx, 0, (0.5 - x) * sx - 0.5], [0, sy, (0.5 - y) * sy - 0.5]])
-    photo_boxes = view.boxes_xyxy
+    boxes_xyxy = view.boxes_xyxy
     if degrees:
         centre = (x + w / 2, y + h / 2)
         turn = cv2.getRotationMatrix2D((centre[0] - 0.5, centre[1] - 0.5), degrees, 1)
         matrix = matrix @ np.vstack([turn, (0, 0, 1)])
-        photo_boxes = turn_boxes(photo_boxes, degrees, centre, tight)
+        boxes_xyxy = turn_boxes(boxes_xyxy, degrees, centre, tight)
     image = _warp(view.image_bgr, matrix, size_wh, fill_bgr)
-    whole = (photo_boxes - np.float32([x, y, x, y])) * np.float32([sx, sy, sx, sy])
+    whole = (boxes_xyxy - np.float32([x, y, x, y])) * np.float32([sx, sy, sx, sy])
     boxes = clip_boxes(whole, size_wh)
     area = lambda b: (b[:, 2] - b[:, 0]) * (b[:, 3] - b[:, 1])  # noqa: E731
     visible = area(boxes) / np.maximum(area(whole), 1e-6)
@@ -71,9 +71,9 @@ def crop_and_warp(
 def turn_boxes(boxes_xyxy: np.ndarray, degrees: float, centre_xy: tuple[float, float], tight: float) -> np.ndarray:
     """(n, 4) float32: upright boxes of objects turned about a point, counter-clockwise.
 
-    The box around the turned corners is too large for nearly every object, since few fill their corners: at 45
+    The box around the turned corners is too large for nearly every object, because few fill their corners: at 45
     degrees it has twice the area of a square. The box around the turned inscribed ellipse fits better on the whole
-    (arXiv 2109.13488). `tight` says how far to go from the first (0) to the second (1).
+    (arXiv 2109.13488). `tight` blends the two: 0 is the first, 1 the second.
     """
     cos, sin = np.cos(np.radians(degrees)), np.sin(np.radians(degrees))
     middle = (boxes_xyxy[:, :2] + boxes_xyxy[:, 2:]) / 2 - centre_xy

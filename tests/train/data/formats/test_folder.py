@@ -43,7 +43,7 @@ def test_class_names_beside_the_files_come_first(root: Path):
 
 
 def test_what_is_missing_is_named(root: Path):
-    with pytest.raises(TrainError, match=r"no list 'test': expected a folder test, a file test.txt, or the list all"):
+    with pytest.raises(TrainError, match=r"no split .test.: expected a folder test, a file test.txt"):
         load_folder(root, "test", LABELS)
     (root / "test.txt").write_text("train/a\ntrain/x\n")
     with pytest.raises(TrainError, match=r"test.txt: no image 'train/x' in "):
@@ -52,5 +52,5 @@ def test_what_is_missing_is_named(root: Path):
     with pytest.raises(TrainError, match=r"d.txt: no classes.txt beside it or in "):
         load_folder(root, "val", LABELS)
     (root / "val" / "d.txt").unlink()
-    with pytest.raises(TrainError, match=r"list 'val': no .xml or .txt file beside any of its 1 images"):
+    with pytest.raises(TrainError, match=r"split 'val': no .xml or .txt file beside any of its 1 images"):
         load_folder(root, "val", LABELS)

@@ -85,7 +85,7 @@ def test_what_is_not_a_data_set_is_named(tmp_path: Path):
 
 def test_a_photo_stands_in_one_list(tmp_path: Path):
     root = _write(write_coco, write_voc(tmp_path / "voc"), tmp_path / "coco")
-    with pytest.raises(TrainError, match="the lists val, val name an image twice"):
+    with pytest.raises(TrainError, match="the splits val, val hold an image twice"):
         open_dataset(root, ["val", "val"], LABELS)
 
 

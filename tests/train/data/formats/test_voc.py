@@ -158,10 +158,10 @@ BROKEN = {
     "no images": (_without_folder("JPEGImages"), "{root}: not a VOC devkit folder: it has no JPEGImages"),
     "list missing": (
         _without("ImageSets/Main/train.txt"),
-        "{root}/ImageSets/Main/train.txt: no such list; there are val",
+        "{root}/ImageSets/Main/train.txt: no such split; there are val",
     ),
-    "list empty": (_with_text("ImageSets/Main/train.txt", "a\nb\n", "\n"), "{root}: the lists train name no image"),
-    "image twice": (_with_text("ImageSets/Main/train.txt", "b", "a"), "{root}: the lists train name an image twice"),
+    "list empty": (_with_text("ImageSets/Main/train.txt", "a\nb\n", "\n"), "{root}: the splits train hold no image"),
+    "image twice": (_with_text("ImageSets/Main/train.txt", "b", "a"), "{root}: the splits train hold an image twice"),
     "image missing": (_without("JPEGImages/b.png"), "{root}/JPEGImages: no image for 'b'"),
     "XML missing": (_without(XML), "{root}/Annotations/b.xml: cannot read it: No such file"),
     "not XML": (_with_text(XML, "</annotation>", ""), "{root}/Annotations/b.xml: not XML"),

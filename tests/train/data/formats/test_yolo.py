@@ -101,7 +101,7 @@ def test_a_wrong_line_is_named(yaml_path: Path, line: str, message: str):
 KEYS = {
     "names missing": ({"names": None}, "data.yaml: names: expected a list of class names"),
     "a number left out": ({"names": {0: "cat", 2: "dog"}}, "data.yaml: names: expected a list of class names"),
-    "list elsewhere": ({"train": "nowhere"}, "nowhere: no such folder of images or .txt list"),
+    "list elsewhere": ({"train": "nowhere"}, "nowhere: no such folder of images or .txt file"),
     "labelled no map": ({"labelled": ["cat"]}, "data.yaml: labelled: expected PATTERN"),
     "labelled unknown": (
         {"labelled": {"*": ["cow"]}},
@@ -118,7 +118,7 @@ def test_a_wrong_key_is_named(yaml_path: Path, values: dict, message: str):
 
 
 def test_a_missing_list_and_a_damaged_file_are_named(yaml_path: Path):
-    with pytest.raises(TrainError, match="data.yaml: no list 'val' in it; there are the keys labelled, names, train"):
+    with pytest.raises(TrainError, match="data.yaml: no split .val. in it; there are the keys labelled, names, train"):
         load_yolo(yaml_path, "val", LABELS)
     for text, message in (("a: [", "not YAML"), ("- a", "expected keys and values")):
         yaml_path.write_text(text)

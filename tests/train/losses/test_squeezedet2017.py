@@ -54,7 +54,7 @@ def _slow_loss(raw: RawOutput, batch: Batch, config: SqueezeDet2017LossConfig, s
                     max(min(last_y, py + ph / 2), 0.0),
                 )
             )
-        objects = [j for j, photo in enumerate(batch.object_photo_ids.tolist()) if photo == n]
+        objects = [j for j, photo in enumerate(batch.object_image_ids.tolist()) if photo == n]
         divisor = max(len(objects), 1)
         told_nothing = [0] * count
         has_object = [False] * count
@@ -117,7 +117,7 @@ def test_parts_are_the_layers_loops(spec: ModelSpec, changes: dict, seed: int, c
     labelled = rng.random((len(counts), spec.num_classes)) < 0.7
     labelled[0] |= rng.random() < 0.5  # often an image that is labelled wholly
     batch, raw = make_batch(rng, counts, labelled, spec), make_raw(rng, len(counts), size, spec)
-    parts = make_loss("gsoc", spec, **changes)(raw, batch)
+    parts = make_loss("squeezedet2017", spec, **changes)(raw, batch)
     expected = _slow_loss(raw, batch, SqueezeDet2017LossConfig(**changes), spec)
     for name in PARTS:
         assert parts[name].item() == pytest.approx(expected[name], rel=1e-6, abs=1e-6), name
@@ -126,7 +126,7 @@ def test_parts_are_the_layers_loops(spec: ModelSpec, changes: dict, seed: int, c
 def test_gradients_are_the_slopes():
     """Against differences; which anchor an object has and its IoU are held."""
     batch, raw = make_batch(np.random.default_rng(2), [2, 0, 3]), make_raw(np.random.default_rng(3), 3)
-    loss = make_loss("gsoc")
+    loss = make_loss("squeezedet2017")
     match = loss.match(raw, batch)
     deltas, logits, confidence = vars(raw).values()
     check = torch.autograd.gradcheck
@@ -144,10 +144,10 @@ def test_objects_go_where_they_are_predicted_and_may_share_an_anchor():
     with torch.no_grad():
         raw.deltas[:] = torch.tensor([-50.0, -50.0, 0.0, 0.0])
         raw.deltas[0, 5] = 0
-    match = make_loss("gsoc").match(raw, batch)
+    match = make_loss("squeezedet2017").match(raw, batch)
     assert match.anchor_ids.tolist() == [5, 5]
     assert (match.iou > 0).all()
-    assert make_loss("gsoc", assign_by_prediction=False).match(raw, batch).anchor_ids.unique().numel() == 2
+    assert make_loss("squeezedet2017", assign_by_prediction=False).match(raw, batch).anchor_ids.unique().numel() == 2
 
 
 def test_an_object_that_no_prediction_meets_goes_to_the_first_anchor():
@@ -155,7 +155,7 @@ def test_an_object_that_no_prediction_meets_goes_to_the_first_anchor():
     batch, raw = make_batch(rng, [1], ignored=0.0), make_raw(rng, 1)
     with torch.no_grad():
         raw.deltas[:] = torch.tensor([-50.0, -50.0, 0.0, 0.0])
-    match = make_loss("gsoc").match(raw, batch)
+    match = make_loss("squeezedet2017").match(raw, batch)
     assert (match.anchor_ids.tolist(), match.iou.tolist()) == ([0], [0.0])
 
 
@@ -167,7 +167,7 @@ def test_repeated_negatives_grow_with_the_objects():
     for repeat, factor in ((True, 3.0), (False, 1.0)):
         grads = {}
         for n, batch in of.items():
-            loss = make_loss("gsoc", repeat_negatives=repeat)
+            loss = make_loss("squeezedet2017", repeat_negatives=repeat)
             free = torch.ones(SPEC.num_anchors, dtype=torch.bool)
             free[loss.match(raw, batch).anchor_ids] = False
             grads[n] = gradients(loss(raw, batch)["conf_neg"], raw)["confidence_logits"][0] * (SPEC.num_anchors - n)

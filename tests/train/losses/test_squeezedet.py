@@ -21,9 +21,9 @@ def _slow_loss(raw: RawOutput, batch: Batch, config: SqueezeDetLossConfig, spec:
     deltas, logits, confidence = (value.detach().numpy() for value in vars(raw).values())
     photos, count = confidence.shape
     width, height = spec.input_wh
-    total = len(batch.object_photo_ids)
+    total = len(batch.object_image_ids)
     owner = {}
-    for j, key in enumerate(zip(batch.object_photo_ids.tolist(), batch.object_anchor_ids.tolist(), strict=True)):
+    for j, key in enumerate(zip(batch.object_image_ids.tolist(), batch.object_anchor_ids.tolist(), strict=True)):
         assert key not in owner, "each object has an anchor of its own"
         owner[key] = j
     sums = dict.fromkeys(PARTS, 0.0)
@@ -87,7 +87,7 @@ def test_parts_are_the_codes_sums(spec: ModelSpec, changes: dict, seed: int, cou
     labelled = rng.random((len(counts), spec.num_classes)) < 0.7
     labelled[0] |= rng.random() < 0.5  # often an image that is labelled wholly
     batch, raw = make_batch(rng, counts, labelled, spec), make_raw(rng, len(counts), size, spec)
-    parts = make_loss("paper", spec, **changes)(raw, batch)
+    parts = make_loss("squeezedet", spec, **changes)(raw, batch)
     expected = _slow_loss(raw, batch, SqueezeDetLossConfig(**changes), spec)
     for name in PARTS:
         assert parts[name].item() == pytest.approx(expected[name], rel=1e-6, abs=1e-6), name
@@ -96,7 +96,7 @@ def test_parts_are_the_codes_sums(spec: ModelSpec, changes: dict, seed: int, cou
 def test_gradients_are_the_slopes():
     """Against differences; the IoU target is held."""
     batch, raw = make_batch(np.random.default_rng(2), [2, 0, 3]), make_raw(np.random.default_rng(3), 3)
-    loss = make_loss("paper")
+    loss = make_loss("squeezedet")
     deltas, logits, confidence = vars(raw).values()
     check = torch.autograd.gradcheck
     assert check(lambda d: loss.loss_box(RawOutput(d, logits, confidence), batch), (deltas,))
@@ -108,11 +108,11 @@ def test_gradients_are_the_slopes():
 def test_a_perfect_answer_costs_nothing():
     """Without the +1 and the safe exponential, which make the code's own best answer less than perfect."""
     batch = make_batch(np.random.default_rng(12), [2, 1], ignored=0.0)
-    loss = make_loss("paper", plus_one=False, safe_exp=False)
+    loss = make_loss("squeezedet", plus_one=False, safe_exp=False)
     shape = (2, SPEC.num_anchors)
     raw = RawOutput(torch.zeros(*shape, 4), torch.zeros(*shape, SPEC.num_classes), torch.full(shape, -40.0))
     raw = RawOutput(*(value.double() for value in vars(raw).values()))
-    at = batch.object_photo_ids, batch.object_anchor_ids
+    at = batch.object_image_ids, batch.object_anchor_ids
     boxes, anchors = batch.object_boxes_xyxy, loss.anchors_cxcywh[batch.object_anchor_ids]
     wh = boxes[:, 2:] - boxes[:, :2]
     centre = ((boxes[:, :2] + boxes[:, 2:]) / 2 - anchors[:, :2]) / anchors[:, 2:]

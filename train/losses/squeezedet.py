@@ -70,18 +70,18 @@ class SqueezeDetLoss(Loss):
         with torch.no_grad():
             predicted_xyxy = self._decode(self._deltas_xywh(raw, batch), batch.object_anchor_ids)
             iou = paired_box_iou(predicted_xyxy, batch.object_boxes_xyxy, EPSILON)
-        confidence = raw.confidence_logits[batch.object_photo_ids, batch.object_anchor_ids].sigmoid()
+        confidence = raw.confidence_logits[batch.object_image_ids, batch.object_anchor_ids].sigmoid()
         return self._mean_over_objects((confidence - iou) ** 2, batch) / self.batch_total(len(batch.labelled))
 
     def loss_confidence_negative(self, raw: RawOutput, batch: Batch) -> torch.Tensor:
         negative = ~batch.near_ignored
-        negative[batch.object_photo_ids, batch.object_anchor_ids] = False
+        negative[batch.object_image_ids, batch.object_anchor_ids] = False
         squares = (raw.confidence_logits.sigmoid() * labelled_share(raw, batch)) ** 2 * negative
         without_object = (negative.shape[1] - self.batch_total(len(batch.object_anchor_ids))).clamp(min=1)
         return squares.sum() / without_object / self.batch_total(len(batch.labelled)) * self.processes
 
     def loss_class(self, raw: RawOutput, batch: Batch) -> torch.Tensor:
-        scores = raw.class_logits[batch.object_photo_ids, batch.object_anchor_ids].softmax(dim=1)
+        scores = raw.class_logits[batch.object_image_ids, batch.object_anchor_ids].softmax(dim=1)
         is_class = torch.zeros_like(scores).scatter_(1, batch.object_class_ids[:, None], 1.0)
         yes, no = torch.log(scores + EPSILON), torch.log(1 - scores + EPSILON)
         return self._mean_over_objects(-(is_class * yes + (1 - is_class) * no).sum(dim=1), batch)
@@ -92,7 +92,7 @@ class SqueezeDetLoss(Loss):
 
     def _deltas_xywh(self, raw: RawOutput, batch: Batch) -> torch.Tensor:
         """(M, 4): what the objects' anchors say."""
-        return to_xywh(raw.deltas[batch.object_photo_ids, batch.object_anchor_ids], self.spec.delta_order)
+        return to_xywh(raw.deltas[batch.object_image_ids, batch.object_anchor_ids], self.spec.delta_order)
 
     def _encode(self, boxes_xyxy: torch.Tensor, anchor_ids: torch.Tensor) -> torch.Tensor:
         """(M, 4) boxes to (M, 4) deltas_xywh from their anchors."""

@@ -73,44 +73,44 @@ class SqueezeDet2017Loss(Loss):
     @torch.no_grad()
     def match(self, raw: RawOutput, batch: Batch) -> Match:
         """Among equal overlaps the first anchor; two objects may get the same one."""
-        photo_ids, boxes_xyxy = batch.object_photo_ids, batch.object_boxes_xyxy
+        image_ids, boxes_xyxy = batch.object_image_ids, batch.object_boxes_xyxy
         deltas_xywh = to_xywh(raw.deltas, self.spec.delta_order)
         predicted_xyxy = decode(deltas_xywh, self.anchors_cxcywh, self.spec.size_delta_cap)
         limit = self.anchors_cxcywh.new_tensor(self.spec.input_wh * 2) - float(self.config.plus_one)
         predicted_xyxy = predicted_xyxy.clamp(min=torch.zeros_like(limit), max=limit)
-        iou = paired_box_iou(predicted_xyxy[photo_ids], boxes_xyxy[:, None], EPSILON)  # (M, A)
+        iou = paired_box_iou(predicted_xyxy[image_ids], boxes_xyxy[:, None], EPSILON)  # (M, A)
         anchor_ids = iou.argmax(dim=1) if self.config.assign_by_prediction else batch.object_anchor_ids
         return Match(anchor_ids, iou.gather(1, anchor_ids[:, None])[:, 0])
 
     def loss_box(self, raw: RawOutput, batch: Batch, match: Match) -> torch.Tensor:
-        deltas_xywh = to_xywh(raw.deltas[batch.object_photo_ids, match.anchor_ids], self.spec.delta_order)
+        deltas_xywh = to_xywh(raw.deltas[batch.object_image_ids, match.anchor_ids], self.spec.delta_order)
         targets_xywh = self._encode(batch.object_boxes_xyxy, match.anchor_ids)
-        return self._mean_over_photos(((deltas_xywh - targets_xywh) ** 2).sum(dim=1), batch)
+        return self._mean_over_images(((deltas_xywh - targets_xywh) ** 2).sum(dim=1), batch)
 
     def loss_confidence_positive(self, raw: RawOutput, batch: Batch, match: Match) -> torch.Tensor:
-        confidence = raw.confidence_logits[batch.object_photo_ids, match.anchor_ids].sigmoid()
-        return self._mean_over_photos((confidence - match.iou) ** 2, batch)
+        confidence = raw.confidence_logits[batch.object_image_ids, match.anchor_ids].sigmoid()
+        return self._mean_over_images((confidence - match.iou) ** 2, batch)
 
     def loss_confidence_negative(self, raw: RawOutput, batch: Batch, match: Match) -> torch.Tensor:
-        objects = _objects_per_photo(batch)[:, None]
+        objects = _objects_per_image(batch)[:, None]
         owners = torch.zeros_like(raw.confidence_logits)  # (N, A): how many objects an anchor has
         one = owners.new_ones(len(match.anchor_ids))
-        owners.index_put_((batch.object_photo_ids, match.anchor_ids), one, accumulate=True)
+        owners.index_put_((batch.object_image_ids, match.anchor_ids), one, accumulate=True)
         times = objects.clamp(min=1) - owners if self.config.repeat_negatives else (owners == 0).to(owners)
         squares = (raw.confidence_logits.sigmoid() * labelled_share(raw, batch)) ** 2 * times * ~batch.near_ignored
-        return (squares / (owners.shape[1] - objects).clamp(min=1)).sum() / self._photos(batch)
+        return (squares / (owners.shape[1] - objects).clamp(min=1)).sum() / self._images(batch)
 
     def loss_class(self, raw: RawOutput, batch: Batch, match: Match) -> torch.Tensor:
-        scores = raw.class_logits[batch.object_photo_ids, match.anchor_ids].softmax(dim=1)
+        scores = raw.class_logits[batch.object_image_ids, match.anchor_ids].softmax(dim=1)
         right = scores.gather(1, batch.object_class_ids[:, None])[:, 0]
-        return self._mean_over_photos(-torch.log(right + EPSILON), batch)
+        return self._mean_over_images(-torch.log(right + EPSILON), batch)
 
-    def _mean_over_photos(self, each: torch.Tensor, batch: Batch) -> torch.Tensor:
+    def _mean_over_images(self, each: torch.Tensor, batch: Batch) -> torch.Tensor:
         """(M,) values of the objects, weighted, to the mean over the images of the mean over an image's objects."""
-        objects = _objects_per_photo(batch)[batch.object_photo_ids]
-        return (each * batch.object_weights / objects).sum() / self._photos(batch)
+        objects = _objects_per_image(batch)[batch.object_image_ids]
+        return (each * batch.object_weights / objects).sum() / self._images(batch)
 
-    def _photos(self, batch: Batch) -> torch.Tensor:
+    def _images(self, batch: Batch) -> torch.Tensor:
         return self.batch_total(len(batch.labelled)) / self.processes
 
     def _encode(self, boxes_xyxy: torch.Tensor, anchor_ids: torch.Tensor) -> torch.Tensor:
@@ -121,6 +121,6 @@ class SqueezeDet2017Loss(Loss):
         return torch.cat([centre, torch.log(wh / anchors[:, 2:] + EPSILON)], dim=1)
 
 
-def _objects_per_photo(batch: Batch) -> torch.Tensor:
+def _objects_per_image(batch: Batch) -> torch.Tensor:
     """(N,) int64."""
-    return torch.bincount(batch.object_photo_ids, minlength=len(batch.labelled))
+    return torch.bincount(batch.object_image_ids, minlength=len(batch.labelled))
