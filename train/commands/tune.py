@@ -1,6 +1,6 @@
 """`python -m train tune`: the value of one option that gives the best mAP on the validation split, by bisection.
 
-NAME is a numeric option of `fit` without its dashes (lr, ours.box), or one of the weights in the formula of the loss:
+NAME is a numeric option of `fit` without its dashes (lr, sqdet.box), or one of the weights in the formula of the loss:
 lambda_bbox, lambda_conf_pos, lambda_conf_neg. Each trial is a run in OUT/VALUE, with the same seed and all else equal.
 The same command goes on after Ctrl-C, or with more --trials. The result is in OUT/tune.csv and OUT/tune.png.
 """

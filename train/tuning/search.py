@@ -71,7 +71,7 @@ class Trials:
 
 
 def find_option(name: str, loss: str) -> tuple[tuple[str, ...], type]:
-    """Where NAME stands in FitConfig, ("paper", "box"), and its type, int or float.
+    """Where NAME stands in FitConfig, ("squeezedet", "box"), and its type, int or float.
 
     Raises:
         TrainError: there is no numeric option of that name, or it belongs to another loss.
@@ -91,7 +91,7 @@ def find_option(name: str, loss: str) -> tuple[tuple[str, ...], type]:
 
 
 def numeric_options(cls: type, prefix: str = "") -> dict[str, type]:
-    """{"lr": float, "ours.box": float, ...}: the fields of a dataclass, and of those within, that are one number."""
+    """{"lr": float, "sqdet.box": float, ...}: the fields of a dataclass, and of those within, that are one number."""
     types = typing.get_type_hints(cls)
     found: dict[str, type] = {}
     for item in dataclasses.fields(cls):
@@ -112,7 +112,7 @@ def with_value(options: typing.Any, path: tuple[str, ...], value: float) -> typi
 
 
 def flag(path: tuple[str, ...]) -> str:
-    """("paper", "confidence_negative") to "--paper.confidence-negative"."""
+    """("squeezedet", "confidence_negative") to "--squeezedet.confidence-negative"."""
     return f"--{'.'.join(path).replace('_', '-')}"
 
 
@@ -217,7 +217,7 @@ def search_option(
     """Searches for the value of an option between low and high, by runs that differ in nothing else.
 
     Args:
-        name: a numeric option of `fit` without its dashes (lr, ours.box), or one of WEIGHTS.
+        name: a numeric option of `fit` without its dashes (lr, sqdet.box), or one of WEIGHTS.
         trials: runs at most; two halve the interval.
         linear: halve differences; else ratios (a logarithmic scale).
 

@@ -65,7 +65,7 @@ def peak(monkeypatch):
 # -- searches -------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("loss", ["paper", "gsoc"])
+@pytest.mark.parametrize("loss", ["squeezedet", "squeezedet2017"])
 def test_a_search_finds_the_weight_of_the_loss(devkit: Path, tmp_path: Path, capsys, peak, loss: str):
     peak(lambda config: 0.5 - abs(np.log10(getattr(config, loss).confidence_negative / 3000)) / 10)
     out = tmp_path / "search"
@@ -120,12 +120,12 @@ def test_a_search_stopped_in_a_trial_goes_on_to_the_same_result(devkit: Path, tm
 
     monkeypatch.setattr(SqueezeDetLoss, "forward", counted)
     stops: set[int] = set()
-    assert _run(_words("lambda_conf_neg", 10, 1000, devkit, tmp_path / "whole", loss="paper")) == 0
+    assert _run(_words("lambda_conf_neg", 10, 1000, devkit, tmp_path / "whole", loss="squeezedet")) == 0
     assert len(done) == 3 * STEPS
 
     done.clear()
     stops = {1, 3, 6}
-    words = _words("lambda_conf_neg", 10, 1000, devkit, tmp_path / "parts", loss="paper")
+    words = _words("lambda_conf_neg", 10, 1000, devkit, tmp_path / "parts", loss="squeezedet")
     for finished in range(3):
         assert _run(words) == 130
         assert "goes on with the search" in capsys.readouterr().out
@@ -137,7 +137,7 @@ def test_a_search_stopped_in_a_trial_goes_on_to_the_same_result(devkit: Path, tm
     for value in ("100", "31.62", "316.2"):
         assert (parts / value / "results.csv").read_bytes() == (whole / value / "results.csv").read_bytes()
     before = (whole / "tune.csv").read_bytes()
-    assert _run(_words("lambda_conf_neg", 10, 1000, devkit, whole, loss="paper")) == 0
+    assert _run(_words("lambda_conf_neg", 10, 1000, devkit, whole, loss="squeezedet")) == 0
     assert (len(done), (whole / "tune.csv").read_bytes()) == (3 * STEPS, before), "a finished search is only told again"
 
 
@@ -208,12 +208,16 @@ BAD = {
     "negative on a log scale": (("lr", -1, 1), {}, "--between -1 1: expected LOW above 0, or --linear"),
     "unknown": (("lambda", 1, 2), {}, "lambda: no such numeric option; there are lambda_bbox, lambda_conf_pos, "),
     "not numeric": (("net", 1, 2), {}, "net: no such numeric option"),
-    "a switch": (("paper.plus_one", 1, 2), {"loss": "paper"}, "paper.plus_one: no such numeric option"),
+    "a switch": (("paper.plus_one", 1, 2), {"loss": "squeezedet"}, "paper.plus_one: no such numeric option"),
     "two numbers": (("augment.window_size", 1, 2), {}, "augment.window_size: no such numeric option"),
     "a group": (("augment", 1, 2), {}, "augment: no such numeric option"),
-    "of another loss": (("gsoc.box", 1, 2), {}, "gsoc.box: has no effect with --loss ours"),
-    "its default": (("gsoc.box", 1, 25), {}, "gsoc.box: has no effect with --loss ours"),
-    "unknown loss": (("lambda_conf_neg", 1, 2), {"loss": "yolo"}, "--loss yolo: there are ours, gsoc, paper"),
+    "of another loss": (("gsoc.box", 1, 2), {}, "gsoc.box: has no effect with --loss sqdet"),
+    "its default": (("gsoc.box", 1, 25), {}, "gsoc.box: has no effect with --loss sqdet"),
+    "unknown loss": (
+        ("lambda_conf_neg", 1, 2),
+        {"loss": "yolo"},
+        "--loss yolo: there are sqdet, squeezedet2017, squeezedet",
+    ),
     "a fraction": (("batch", 1.5, 3), {}, "--between 1.5 3: --batch takes whole numbers"),
     "refused by the option": (("augment.flip", 0.1, 2), {}, "--augment.flip 2"),
     "no trials": (("lr", 1, 2), {"trials": 0}, "--trials 0: expected 1 or more"),
@@ -244,17 +248,17 @@ def test_the_weights_of_the_formula_are_those_of_every_loss(loss: str):
 
 def test_every_number_of_a_run_can_be_set_by_its_name():
     names = numeric_options(FitConfig)
-    assert {"lr", "batch", "weight_decay", "ours.box_beta", "paper.classes", "augment.blur_side"} <= names.keys()
-    assert not {"net", "augment.window_size", "paper.safe_exp", "ours"} & names.keys()
-    assert find_option("weight-decay", "ours") == (("weight_decay",), float)
-    assert find_option("warmup", "gsoc") == (("warmup",), int)
+    assert {"lr", "batch", "weight_decay", "sqdet.box_beta", "squeezedet.classes", "augment.blur_side"} <= names.keys()
+    assert not {"net", "augment.window_size", "squeezedet.safe_exp", "sqdet"} & names.keys()
+    assert find_option("weight-decay", "sqdet") == (("weight_decay",), float)
+    assert find_option("warmup", "squeezedet2017") == (("warmup",), int)
 
 
 def test_a_value_changes_nothing_else():
-    config = FitConfig(loss="paper")
-    changed = with_value(config, ("paper", "box"), 7.0)
-    assert (changed.paper.box, config.paper.box) == (7.0, 5.0)
-    assert with_value(changed, ("paper", "box"), 5.0) == config
+    config = FitConfig(loss="squeezedet")
+    changed = with_value(config, ("squeezedet", "box"), 7.0)
+    assert (changed.squeezedet.box, config.squeezedet.box) == (7.0, 5.0)
+    assert with_value(changed, ("squeezedet", "box"), 5.0) == config
 
 
 # -- the image ----------------------------------------------------------------------------------------------
