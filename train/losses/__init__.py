@@ -1,4 +1,4 @@
-"""The losses of `python -m train fit --loss NAME`: a net's output and a batch to named parts. They import data and
+"""An answer of the net and a batch to the named parts of a loss."""
 models."""
 
 from __future__ import annotations

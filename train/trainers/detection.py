@@ -13,7 +13,6 @@ from sqdet_cv.spec.detector_spec import ModelSpec
 
 from ..checkpoints.initialize import initialise
 from ..checkpoints.native import load_checkpoint, save_checkpoint
-from ..commands.diagnose import draw_history, draw_weights
 from ..common import distributed
 from ..common.errors import TrainError
 from ..common.labels import parse_labels
@@ -25,6 +24,7 @@ from ..data.sample import Sample
 from ..data.transforms.augment import AugmentConfig
 from ..detectors.pytorch import TorchDetector
 from ..diagnosis.monitor import ActivationMonitor, monitored_images
+from ..diagnosis.plots import draw_history, draw_weights
 from ..engine.optim import ModelEma, freeze
 from ..engine.run_folder import RunResult, create_run_folder, require_new_run
 from ..engine.trainer import Trainer
