@@ -1,5 +1,4 @@
 """An answer of the net and a batch to the named parts of a loss."""
-models."""
 
 from __future__ import annotations
 
