@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterable, Mapping
+from functools import partial
 
 import torch
 
@@ -12,10 +13,11 @@ from ..data.loader import Batch
 from ..losses import Loss
 from ..models.fire import Fire
 from ..models.fuse import convolutions
+from ..models.hooks import reading_outputs
 from ..models.squeezedet import SqueezeDet
 
 # Filters go in groups of so many, as OpenCV computes channels in blocks: of 4 in 4.14, of 8 in 5.1, where a 3x3
-# convolution with 52 to 60 outputs is slower than one with 64 (benchmarks/conv_widths.py).
+# convolution with 52 to 60 outputs is slower than one with 64 (docs/history.md, 'Widths of convolutions').
 GROUPS = {"squeeze": 8, "expand_1x1": 16, "expand_3x3": 16}
 
 
@@ -107,13 +109,12 @@ def loss_changes(net: SqueezeDet, batches: Iterable[Batch], loss: Loss) -> dict[
 def cells(net: SqueezeDet, input_wh: tuple[int, int]) -> dict[str, int]:
     """At how many places each convolution is computed."""
     found: dict[str, int] = {}
-    hooks = [
-        conv.register_forward_hook(lambda _, __, output, name=name: found.update({name: output[0, 0].numel()}))
-        for name, conv in convolutions(net).items()
-    ]
-    net(torch.zeros(1, 3, input_wh[1], input_wh[0]))
-    for hook in hooks:
-        hook.remove()
+
+    def count(name: str, output: torch.Tensor) -> None:
+        found[name] = output[0, 0].numel()
+
+    with reading_outputs({conv: partial(count, name) for name, conv in convolutions(net).items()}):
+        net(torch.zeros(1, 3, input_wh[1], input_wh[0]))
     return found
 
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from functools import partial
 
 import torch
 from torch import nn
 from torch.nn.functional import pad, unfold
 
 from ..models.fuse import convolutions
+from ..models.hooks import reading_inputs
 from ..models.squeezedet import SqueezeDet
 from .filter_pruning import all_kept
 
@@ -33,14 +35,9 @@ def input_moments(net: SqueezeDet, batches: Iterable[torch.Tensor]) -> dict[str,
         sums[name] = sums[name] + (rows @ rows.T).double()
         places[name] += rows.shape[1]
 
-    hooks = [
-        conv.register_forward_hook(lambda conv, inputs, _, name=name: add(name, conv, inputs[0]))
-        for name, conv in convs.items()
-    ]
-    for images in batches:
-        net(images)
-    for hook in hooks:
-        hook.remove()
+    with reading_inputs({conv: partial(add, name, conv) for name, conv in convs.items()}):
+        for images in batches:
+            net(images)
     return {name: total / places[name] for name, total in sums.items()}
 
 

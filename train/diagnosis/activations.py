@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from ..models.hooks import reading_inputs
 from .layers import activations
 
 LINEAR_UP_TO, LARGEST = 0.1, 1e4  # the bins grow like asinh: evenly below the one, by a constant factor up to the other
@@ -57,14 +58,14 @@ class Measurement:
 
 
 class _Probe:
-    """A hook that counts what one activation is given, before that activation changes it in place."""
+    """Counts what one activation is given, before that activation changes it in place."""
 
     def __init__(self) -> None:
         self.histogram = np.zeros(BINS, np.int64)
         self.highest: torch.Tensor | None = None  # of each unit
 
-    def __call__(self, module: nn.Module, inputs: tuple[torch.Tensor]) -> None:
-        (values,) = inputs  # (N, units, rows, columns)
+    def __call__(self, values: torch.Tensor) -> None:
+        """`values`: (N, units, rows, columns)."""
         highest = values.amax(dim=(0, 2, 3))
         self.highest = highest if self.highest is None else torch.maximum(self.highest, highest)
         steps = [-(-side // SAMPLED_SIDE) for side in values.shape[2:]]
@@ -89,14 +90,12 @@ def measure(net: nn.Module, images: torch.Tensor) -> Measurement:
     probes = {name: _Probe() for name in modules}
     modes = {module: module.training for module in net.modules()}
     device = next(net.parameters()).device
-    hooks = [module.register_forward_pre_hook(probes[name]) for name, module in modules.items()]
     try:
         net.eval()
-        for chunk in images.split(CHUNK):
-            net(chunk.to(device).contiguous(memory_format=torch.channels_last))
+        with reading_inputs({module: probes[name] for name, module in modules.items()}):
+            for chunk in images.split(CHUNK):
+                net(chunk.to(device).contiguous(memory_format=torch.channels_last))
     finally:
-        for hook in hooks:
-            hook.remove()
         for module, training in modes.items():
             module.training = training
     highest = [probe.highest for probe in probes.values()]

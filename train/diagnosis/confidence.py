@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
+from sqdet_cv.boxes.postprocess import SCORE_THRESHOLD
 from sqdet_cv.spec.detector_spec import ModelSpec
 
 from ..common.plotting import BLUE, RED, make_figure, save
@@ -18,7 +19,6 @@ from ..data.sample import Sample
 from ..models.squeezedet import SqueezeDet
 
 BINS = 50  # of [0, 1]
-THRESHOLD = 0.3  # Detector's own, of confidence times class score
 BATCH = 8
 
 
@@ -61,14 +61,16 @@ def plot_confidence(path: str | Path, counts: ConfidenceCounts, title: str) -> N
     figure = make_figure(9, 5)
     axes = figure.subplots()
     edges = np.arange(BINS + 1) / BINS
-    above = edges[:-1] >= THRESHOLD - 1e-9
+    above = edges[:-1] >= SCORE_THRESHOLD - 1e-9
     for name, values, colour in (("negatives", counts.negative, RED), ("positives", counts.positive, BLUE)):
         total = values.sum()
         share = 100 * values[above].sum() / max(total, 1)
-        label = f"{total:,} {name}: {share:.2g} % of them above {THRESHOLD}"
+        label = f"{total:,} {name}: {share:.2g} % of them above {SCORE_THRESHOLD}"
         axes.stairs(values, edges, fill=True, color=colour, alpha=0.25)
         axes.stairs(values, edges, color=colour, linewidth=1.5, label=label)
-    axes.axvline(THRESHOLD, color="black", linestyle="--", linewidth=1, label="usual threshold of the score")
+    axes.axvline(
+        SCORE_THRESHOLD, color="black", linestyle="--", linewidth=1, label="Detector's default score threshold"
+    )
     axes.set_yscale("log")
     axes.set(xlim=(0, 1), ylim=(0.5, None), xlabel="confidence", ylabel="anchors (logarithmic)", title=title)
     axes.grid(alpha=0.25)

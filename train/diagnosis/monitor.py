@@ -1,4 +1,4 @@
-"""Looks at the activations of a net once an epoch, and says when a layer dies."""
+"""Measures the activations of a net once an epoch, and warns when a layer dies."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ PICTURES = 32  # a unit that none of so many images makes fire is of no use; 64 
 MOST_PICTURES = 64
 # A squeeze layer of 16 units with one left passes one number a position on: what was learnt behind it is lost.
 DEAD_SHARE = 0.9
-# In benchmarks/dying_relu.py, up to half of a narrow layer's units die in the sane run, and recover; layers of the fast
-# run of which more died did not.
+# Up to half of a narrow layer's units die in a sound run, and recover; layers of a run with too high a learning rate of
+# which more died did not (docs/history.md, 'Dying ReLUs').
 DEAD_RISE = 0.5
 
 
@@ -30,7 +30,7 @@ class ActivationMonitor:
 
     Args:
         folder: the run's; what was measured before the run was stopped is read from it.
-        images: (N, 3, H, W) float32, as `watched_images` makes them.
+        images: (N, 3, H, W) float32, as `monitored_images` makes them.
 
     Raises:
         TrainError: the folder holds a damaged history.
@@ -42,7 +42,7 @@ class ActivationMonitor:
 
     def measure(self, net: nn.Module, epoch: int) -> list[str]:
         """Measures the net, writes that down as of `epoch` (from 1), in place of what was there of it, and returns
-        what is alarming (`alarms`)."""
+        the warnings (`find_warnings`)."""
         found = measure(net, self.images)
         before = self.history.before(epoch)
         self.history = self.history.with_epoch(epoch, found)

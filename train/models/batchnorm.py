@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import partial
 
 import torch
 from torch import nn
+
+from .hooks import reading_inputs
 
 
 @torch.no_grad()
@@ -27,21 +30,19 @@ def recalibrate_batchnorm(net: nn.Module, batches: Iterable[torch.Tensor]) -> in
         return 0
     moments = {norm: torch.zeros(3, norm.num_features, dtype=torch.float64) for norm in norms}
 
-    def add(norm: nn.BatchNorm2d, inputs: tuple[torch.Tensor]) -> None:
-        values = inputs[0].double()
+    def add(norm: nn.BatchNorm2d, values: torch.Tensor) -> None:
+        values = values.double()
         count = torch.full((norm.num_features,), float(values.numel() // norm.num_features))
         sums = (count, values.sum(dim=(0, 2, 3)).cpu(), values.square().sum(dim=(0, 2, 3)).cpu())
         moments[norm] += torch.stack([one.double() for one in sums])
 
-    hooks = [norm.register_forward_pre_hook(add) for norm in norms]
     was_training = net.training
     net.eval()
     try:
-        for images in batches:
-            net(images)
+        with reading_inputs({norm: partial(add, norm) for norm in norms}):
+            for images in batches:
+                net(images)
     finally:
-        for hook in hooks:
-            hook.remove()
         net.train(was_training)
     for norm in norms:
         count, total, squares = moments[norm].to(norm.weight.device)
