@@ -232,6 +232,7 @@ def reference(checkpoint: Path, devkit: Path, tmp_path_factory) -> Path:
     return out
 
 
+@pytest.mark.slow
 def test_a_run_makes_the_net_narrower_then_prunes_and_shares_it(reference: Path):
     nets = [net_from_checkpoint(reference / name)[0] for name in FILES]
     counts = [sum(sum(widths) for widths in fire_widths(net).values()) for net in nets]
@@ -245,6 +246,7 @@ def test_a_run_makes_the_net_narrower_then_prunes_and_shares_it(reference: Path)
         assert len(conv.weight.unique()) <= 2 ** OPTIONS["bits"] + 1, name
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("stopped", [2, 5], ids=["narrow", "prune"])
 def test_a_stopped_run_resumes_bit_for_bit(
     checkpoint: Path,

@@ -42,6 +42,7 @@ def assert_pruned_and_shared(path: Path, values: int) -> None:
         assert not (weight.numpy().view(np.uint32) == 0x80000000).any(), name
 
 
+@pytest.mark.slow
 def test_what_a_run_leaves_behind(reference: Path, checkpoint: Path):
     names = ["args.yaml", "compressed.pt", "folded.pt", "prune", "pruned.pt", "share"]
     assert sorted(path.name for path in reference.iterdir()) == names
@@ -74,6 +75,7 @@ def test_one_shot_needs_no_photos(checkpoint: Path, devkit: Path, tmp_path: Path
     assert not (tmp_path / "run" / "prune").exists()
 
 
+@pytest.mark.slow
 def test_a_net_that_began_with_another(checkpoint: Path, devkit: Path, tmp_path: Path):
     """`fit --net init --init X`, as README trains; by now X may be gone."""
     net, spec = net_from_checkpoint(checkpoint)
@@ -126,6 +128,7 @@ def test_frozen_layers_do_not_learn(checkpoint: Path, devkit: Path, tmp_path: Pa
 STOPS = {"in the pruning": 2, "in its last step": STEPS, "in the first step of the centroids": STEPS + 1}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("stopped", STOPS.values(), ids=STOPS)
 def test_a_run_stopped_after_any_step_resumes_bit_for_bit(
     checkpoint: Path, devkit: Path, reference: Path, tmp_path: Path, monkeypatch, capsys, stopped: int
@@ -155,6 +158,7 @@ def assert_same_run(out: Path, reference: Path) -> None:
             assert [k for k in a[key] if not torch.equal(a[key][k], b[key][k])] == [], (name, key)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("file", ["last.pt", "pruned.pt", "compressed.pt"])
 def test_a_crash_before_a_file_loses_nothing(
     checkpoint: Path, devkit: Path, reference: Path, tmp_path: Path, monkeypatch, file: str

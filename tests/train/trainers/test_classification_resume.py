@@ -22,6 +22,7 @@ SIGNALS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("sent", "code", "said"), SIGNALS.values(), ids=SIGNALS)
 def test_a_process_stopped_in_mid_epoch_resumes_bit_for_bit(
     colour_data: Path, classify_reference: Path, tmp_path: Path, sent: int, code: int, said: str
@@ -57,6 +58,7 @@ def test_a_process_stopped_in_mid_epoch_resumes_bit_for_bit(
     assert_same_run(out, classify_reference)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("steps", [1, 3, 4, 6], ids=["first", "last of an epoch", "first of the next", "very last"])
 def test_a_run_stopped_after_any_step_resumes_bit_for_bit(
     colour_data: Path, classify_reference: Path, tmp_path: Path, monkeypatch, steps: int

@@ -27,6 +27,7 @@ from .fit_runs import BATCH, fit_words, run_command
 LEARNING_RATES = {"sqdet": 0.02, "squeezedet2017": 0.005, "squeezedet": 0.005}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("loss", LOSSES)
 def test_the_loss_falls(fit_devkit: Path, tmp_path: Path, loss: str):
     """On ten drawn images, without pretrained weights. The confidence may not: its target rises with the boxes."""
@@ -40,6 +41,7 @@ def test_the_loss_falls(fit_devkit: Path, tmp_path: Path, loss: str):
         assert np.mean(values[-2:]) < 0.85 * values[0], part
 
 
+@pytest.mark.slow
 def test_what_a_run_leaves_behind(fit_devkit: Path, fit_reference, capsys):
     out = fit_reference("sqdet")
     assert sorted(path.name for path in out.iterdir()) == [

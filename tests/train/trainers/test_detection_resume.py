@@ -27,6 +27,7 @@ SIGNALS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("sent", "code", "said"), SIGNALS.values(), ids=SIGNALS)
 def test_a_process_stopped_in_mid_epoch_resumes_bit_for_bit(
     fit_devkit: Path, fit_reference, tmp_path: Path, sent: int, code: int, said: str
@@ -66,6 +67,7 @@ def test_a_process_stopped_in_mid_epoch_resumes_bit_for_bit(
 STEPS = {"first step": 1, "last step of an epoch": 3, "first of the next": 4, "very last": 6}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("net", ["sqdet", "squeezedet"], ids=["BatchNorm", "dropout"])
 @pytest.mark.parametrize("steps", STEPS.values(), ids=STEPS)
 def test_a_run_stopped_after_any_step_resumes_bit_for_bit(
@@ -105,6 +107,7 @@ def test_a_run_of_before_there_were_several_losses_resumes(
     assert_same_run(tmp_path / "run", fit_reference("sqdet"))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("file", ["last.pt", "best.pt", "results.csv"])
 def test_a_crash_between_the_files_of_an_epoch_loses_none(
     fit_devkit: Path, fit_reference, tmp_path: Path, monkeypatch, file: str
