@@ -273,6 +273,7 @@ def test_a_stopped_run_resumes_bit_for_bit(
         assert [key for key in ours if not torch.equal(ours[key], theirs[key])] == [], name
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["onnx", "caffe"])
 def test_a_narrow_net_passes_the_export_check(reference: Path, tmp_path: Path, capsys, kind: str):
     out = tmp_path / {"onnx": "narrow.onnx", "caffe": "narrow.caffemodel"}[kind]

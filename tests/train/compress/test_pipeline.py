@@ -52,6 +52,7 @@ def test_what_a_run_leaves_behind(reference: Path, checkpoint: Path):
     assert net_from_checkpoint(reference / "compressed.pt")[1] == net_from_checkpoint(checkpoint)[1]
 
 
+@pytest.mark.slow
 def test_the_centroids_learn(reference: Path, checkpoint: Path, devkit: Path, tmp_path: Path):
     """The same pruned net, shared with and without the last epoch: the same members, other values."""
     (tmp_path / "run").mkdir()
@@ -98,6 +99,7 @@ def test_sharing_alone(checkpoint: Path, devkit: Path, tmp_path: Path):
     assert {len(conv.weight.unique()) for conv in convolutions(net).values()} == {8}
 
 
+@pytest.mark.slow
 def test_it_is_retrained_with_norms_and_exported_without(reference: Path):
     states = {name: load_checkpoint(reference / f"{name}.pt")["model"] for name in ("prune/last", "pruned")}
     norms = {name: [key for key in state if key.endswith("running_var")] for name, state in states.items()}
@@ -112,6 +114,7 @@ def test_the_result_is_of_the_asked_size(checkpoint: Path, devkit: Path, tmp_pat
         assert net_from_checkpoint(out / "compressed.pt")[1] == expected
 
 
+@pytest.mark.slow
 def test_frozen_layers_do_not_learn(checkpoint: Path, devkit: Path, tmp_path: Path):
     out = tmp_path / "run"
     assert run(words(checkpoint, devkit, out, epochs=1, bits=0, sparsity=0, frozen="conv1,fire4")) == 0

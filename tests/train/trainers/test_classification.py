@@ -172,6 +172,7 @@ def test_one_class_is_not_enough(tmp_path: Path, capsys):
     assert_one_line(capsys.readouterr().err, "train: one class, 'blue'; expected two or more")
 
 
+@pytest.mark.slow
 def test_the_best_epoch_is_judged_by_the_val_pictures(colour_data: Path, classify_reference: Path):
     """val_top1 of results.csv is what the averaged weights in best.pt say about them, one by one."""
     net, _, spec = classifier_from_checkpoint(classify_reference / "best.pt")

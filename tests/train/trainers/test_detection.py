@@ -88,6 +88,7 @@ def test_the_last_plain_epochs_draw_no_mosaics(fit_devkit: Path, tmp_path: Path)
         assert all(torch.equal(*pair) == same for pair in zip(plain[epoch], mosaics[epoch], strict=True)), epoch
 
 
+@pytest.mark.slow
 def test_frozen_layers_stay_as_they_began(fit_devkit: Path, fit_reference, tmp_path: Path):
     assert (
         run_command(

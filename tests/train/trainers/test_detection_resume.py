@@ -92,6 +92,7 @@ def test_a_run_stopped_after_any_step_resumes_bit_for_bit(
     assert_same_run(tmp_path / "run", fit_reference(net))
 
 
+@pytest.mark.slow
 def test_a_run_of_before_there_were_several_losses_resumes(
     fit_devkit: Path, fit_reference, tmp_path: Path, monkeypatch
 ):

@@ -144,6 +144,7 @@ def test_a_search_stopped_in_a_trial_goes_on_to_the_same_result(devkit: Path, tm
     assert (len(done), (whole / "tune.csv").read_bytes()) == (3 * STEPS, before), "a finished search is only told again"
 
 
+@pytest.mark.slow
 def test_a_trial_that_diverges_counts_as_nothing(devkit: Path, tmp_path: Path, capsys, peak):
     """A learning rate of 1e15 does, really; it is not run again."""
     peak(lambda config: 0.25)
@@ -176,6 +177,7 @@ def test_an_error_that_is_no_divergence_ends_the_search(devkit: Path, tmp_path: 
     assert not (tmp_path / "search" / "tune.csv").exists()
 
 
+@pytest.mark.slow
 def test_another_search_is_not_mixed_in(devkit: Path, tmp_path: Path, capsys, peak):
     peak(lambda config: 0.5)
     out = tmp_path / "search"
