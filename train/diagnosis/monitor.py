@@ -20,8 +20,8 @@ PICTURES = 32  # a unit that none of so many images makes fire is of no use; 64 
 MOST_PICTURES = 64
 # A squeeze layer of 16 units with one left passes one number a position on: what was learnt behind it is lost.
 DEAD_SHARE = 0.9
-# In benchmarks/dying_relu.py, up to half of a narrow layer's units die in the sane run, and recover; layers of the fast
-# run of which more died did not.
+# Up to half of a narrow layer's units die in a sane run, and recover; layers of a run at too high a rate of which more
+# died did not (docs/history.md, "Dying ReLUs").
 DEAD_RISE = 0.5
 
 
