@@ -29,7 +29,7 @@ from train.compress.config import MAX_BITS, CompressConfig
 from train.compress.pipeline import Compress
 from train.compress.sensitivity import numbers, read_scan
 from train.compress.weight_sharing import share_counts, share_weights
-from train.data.formats.open_dataset import open_dataset
+from train.data.formats.open_dataset import load_dataset
 from train.detectors.pytorch import TorchDetector
 from train.evaluation.evaluate import EVAL_SCORE_THRESHOLD, evaluate, mean_ap
 from train.models.fuse import convolutions, fuse_batchnorm
@@ -159,7 +159,7 @@ def main() -> None:
     bits = numbers(args.bits, int, 1, MAX_BITS, "bits")[::-1]
     path = Path(args.out) / "curve.json"
     net, spec = net_from_checkpoint(args.checkpoint)
-    samples = open_dataset(args.data, args.val.split(","), spec.labels)
+    samples = load_dataset(args.data, args.val.split(","), spec.labels)
     asked = {name: getattr(args, name) for name in ("checkpoint", "data", "lists", "val", "epochs", "lr", "frozen")}
     asked |= {"sparsities": sparsities, "bits": bits, "photos": len(samples)}
     found = {"bytes": len(onnx_bytes(fuse_batchnorm(net), spec)), "float": {}, "points": {}} | read_scan(path, asked)

@@ -24,7 +24,7 @@ from sqdet_cv.boxes.postprocess import NMS_THRESHOLD, finish, select_decoded
 from sqdet_cv.detections import Detections
 from sqdet_cv.spec.detector_spec import ModelSpec
 from train.checkpoints.native import net_from_checkpoint
-from train.data.formats.open_dataset import open_dataset
+from train.data.formats.open_dataset import load_dataset
 from train.data.formats.voc import Sample
 from train.data.loader import read_image
 from train.detectors.pytorch import TorchDetector
@@ -207,7 +207,7 @@ def main() -> None:
     args = parser.parse_args()
     net, spec = net_from_checkpoint(args.checkpoint)
     detector = TorchDetector(net, spec)
-    samples = open_dataset(args.data, args.lists.split(","), spec.labels, args.annotations)
+    samples = load_dataset(args.data, args.lists.split(","), spec.labels, args.annotations)
     if args.photos:
         samples = samples[:: max(1, len(samples) // args.photos)]
     all_said = [listen(detector, sample) for sample in tqdm(samples, unit="image")]

@@ -18,7 +18,7 @@ from sqdet_cv.spec.detector_spec import ModelSpec
 from ..checkpoints.native import load_checkpoint, net_from_checkpoint, save_plain
 from ..common.errors import TrainError
 from ..common.options import from_yaml
-from ..data.formats.open_dataset import open_dataset
+from ..data.formats.open_dataset import load_dataset
 from ..data.loader import Batch, DetectionData, epoch_order, make_loader
 from ..engine.optim import freeze
 from ..engine.run_folder import ARGS, create_run_folder, require_new_run
@@ -77,8 +77,8 @@ class Compress:
             layer_bits(folded, config)  # for its errors
         check_share(folded, config.structured)
         if config.epochs or config.structured:
-            open_dataset(config.data, config.lists.split(","), spec.labels, config.annotations or None)
-            open_dataset(config.data, [config.val], spec.labels)
+            load_dataset(config.data, config.lists.split(","), spec.labels, config.annotations or None)
+            load_dataset(config.data, [config.val], spec.labels)
             config.fit_config(FitConfig.from_saved(trained), "prune", 1, config.lr)  # for its errors
             if config.view_teacher:
                 ViewTeacher(config.view_teacher, spec.labels)  # for its errors

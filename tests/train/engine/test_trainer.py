@@ -13,7 +13,7 @@ import torch
 from sqdet_cv.spec.detector_spec import ModelSpec
 from train.checkpoints.native import load_checkpoint
 from train.common.options import from_yaml
-from train.data.formats.open_dataset import open_dataset
+from train.data.formats.open_dataset import load_dataset
 from train.data.loader import Batch, DetectionData, make_loader
 from train.engine.curves import plot_history
 from train.losses import SqdetLoss, SqdetLossConfig
@@ -114,7 +114,7 @@ def test_the_validation_loss_is_that_of_the_averaged_net_on_whole_photos(fit_dev
     spec = ModelSpec.from_json(saved["spec"])
     net = SqueezeDet(NetConfig(**saved["net"]), spec.anchors_per_cell, spec.num_classes).eval()
     net.load_state_dict(saved["ema"])
-    data = DetectionData(open_dataset(fit_devkit, ["val"], spec.labels), spec, None, 0, 0)
+    data = DetectionData(load_dataset(fit_devkit, ["val"], spec.labels), spec, None, 0, 0)
     loss = SqdetLoss(SqdetLossConfig(), spec)
     with torch.no_grad():
         each = [loss(net.split(net(b.images)), b) for b in make_loader(data, [(i, 0) for i in range(len(data))], 1, 0)]
