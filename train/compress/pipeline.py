@@ -77,7 +77,7 @@ class Compress:
             layer_bits(folded, config)  # for its errors
         check_share(folded, config.structured)
         if config.epochs or config.structured:
-            load_dataset(config.data, config.lists.split(","), spec.labels, config.annotations or None)
+            load_dataset(config.data, config.splits.split(","), spec.labels, config.annotations or None)
             load_dataset(config.data, [config.val], spec.labels)
             config.fit_config(FitConfig.from_saved(trained), "prune", 1, config.lr)  # for its errors
             if config.view_teacher:
@@ -142,20 +142,19 @@ class Compress:
                 net,
                 spec,
                 sparsity=config.sparsity,
-                scope=config.scope,
                 ramp=config.ramp,
                 every=config.every,
             )
             return stage.result()
         add_masks(net)
-        prune(net, config.sparsity, config.scope)
+        prune(net, config.sparsity)
         return net
 
     def _shared(self, net: SqueezeDet, spec: ModelSpec, trained: FitConfig) -> SqueezeDet:
         config = self.config
         if not config.bits:
             return net
-        share_weights(net, share_counts(net, layer_bits(net, config), config.bias_bits), config.start, config.seed)
+        share_weights(net, share_counts(net, layer_bits(net, config), config.bias_bits))
         if config.centroid_epochs:
             fit_config = config.fit_config(trained, "share", config.centroid_epochs, config.centroid_lr)
             return FinetuneTrainer(fit_config, net, spec).result()

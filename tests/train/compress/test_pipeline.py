@@ -19,6 +19,7 @@ from train.checkpoints.native import load_checkpoint, net_from_checkpoint, save_
 from train.compress.config import CompressConfig
 from train.data.transforms.augment import AugmentConfig
 from train.models.fuse import convolutions
+from train.models.profile import zero_share
 from train.trainers.detection import DetectionTrainer
 from train.trainers.detection_config import FitConfig
 
@@ -35,10 +36,10 @@ def reference(checkpoint: Path, devkit: Path, tmp_path_factory) -> Path:
 
 def assert_pruned_and_shared(path: Path, values: int) -> None:
     net, _ = net_from_checkpoint(path)
+    assert zero_share(net) == pytest.approx(0.7, abs=1e-4)
     for name, conv in convolutions(net).items():
         weight = conv.weight.detach()
-        assert int((weight == 0).sum()) == round(0.7 * weight.numel()), name
-        assert len(weight.unique()) == values + 1, name
+        assert len(weight.unique()) <= values + 1, name
         assert not (weight.numpy().view(np.uint32) == 0x80000000).any(), name
 
 
@@ -204,8 +205,8 @@ def test_the_packed_file_is_smaller_by_the_expected_factor(reference: Path):
     assert sizes["folded"] > 10 * sizes["compressed"]
 
 
-@pytest.mark.parametrize(("mosaic", "expected"), [(-1.0, 0.25), (0.0, 0.0), (0.5, 0.5)])
-def test_mosaics_are_those_of_the_checkpoint_unless_asked_for(mosaic: float, expected: float):
+@pytest.mark.parametrize(("mosaic", "expected"), [(None, 0.25), (0.0, 0.0), (0.5, 0.5)])
+def test_mosaics_are_those_of_the_checkpoint_unless_asked_for(mosaic: float | None, expected: float):
     trained = FitConfig(augment=AugmentConfig(mosaic=0.25, flip=0.1))
     config = CompressConfig(data="d", size=64, mosaic=mosaic).fit_config(trained, "prune", 1, 0.01)
     assert config.augment == AugmentConfig(mosaic=expected, flip=0.1)
@@ -225,16 +226,14 @@ BAD = {
     "all weights": ({"sparsity": 1}, "--sparsity 1.0: expected at least 0, below 1"),
     "too many bits": ({"bits": 9}, "--bits 9: expected 0 to 8"),
     "bias bits": ({"bias_bits": -1}, "--bias-bits -1: expected 0 to 8"),
-    "scope": ({"scope": "channel"}, "--scope channel: there are layer, global"),
-    "start": ({"start": "best"}, "--start best: there are linear, density, random"),
     "epochs": ({"epochs": -1}, "--epochs -1: expected 0 or more"),
     "ramp": ({"ramp": 0}, "--ramp 0.0: expected above 0, at most 1"),
     "centroid part": ({"centroid_part": 2}, "--centroid-part 2.0: expected 0 to 1"),
     "frozen": ({"frozen": "conv9"}, "no backbone layer called 'conv9'"),
-    "mosaic": ({"mosaic": 1.5}, "--mosaic 1.5: expected 0 to 1, or -1"),
+    "mosaic": ({"mosaic": 1.5}, "--mosaic 1.5: expected 0 to 1"),
     "plain epochs": ({"plain_epochs": -1}, "--plain-epochs -1: expected 0 or more"),
     "view teacher": ({"view_teacher": "/nowhere.cfg"}, "/nowhere.cfg: no such file"),
-    "size": ({"size": 16}, "--size 16: expected 32 or more, or 0"),
+    "size": ({"size": 16}, "--size 16: expected 32 or more"),
     "tiny budget": ({"budget": 100}, "--budget 100: with 1 bit in every layer the weights take about"),
     "no scan": ({"scan": "/nowhere.json"}, "--scan /nowhere.json: not a sensitivity.json"),
     "budget and scan": ({"scan": "a.json", "budget": 9}, "--budget --scan: the bits are chosen by either"),
