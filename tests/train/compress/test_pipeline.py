@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import os
-import signal
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +12,7 @@ import torch
 from export.graph.trace import trace
 from export.onnx.model import INPUT, detector_model
 from export.packed.writer import pack
+from tests.train.stopping import stop_in_step
 from train.__main__ import main
 from train.checkpoints.native import load_checkpoint, net_from_checkpoint, save_checkpoint
 from train.compress.config import CompressConfig
@@ -137,15 +136,7 @@ STOPS = {"in the pruning": 2, "in its last step": STEPS, "in the first step of t
 def test_a_run_stopped_after_any_step_resumes_bit_for_bit(
     checkpoint: Path, devkit: Path, reference: Path, tmp_path: Path, monkeypatch, capsys, stopped: int
 ):
-    done, step, out = [], DetectionTrainer._train_step, tmp_path / "run"
-
-    def stop_after_step(self: DetectionTrainer, *args: object) -> dict:
-        done.append(1)
-        if len(done) == stopped:
-            os.kill(os.getpid(), signal.SIGINT)
-        return step(self, *args)
-
-    monkeypatch.setattr(DetectionTrainer, "_train_step", stop_after_step)
+    done, out = stop_in_step(monkeypatch, DetectionTrainer, stopped), tmp_path / "run"
     assert run(words(checkpoint, devkit, out)) == 130
     assert f"go on with --resume {out}\n" in capsys.readouterr().out
     assert not (out / "compressed.pt").exists()
