@@ -1,5 +1,5 @@
 #!/bin/sh
-# Runs all tests in an environment of their own, with the versions of constraints.txt.
+# Runs all tests, two at a time, in an environment of their own, with the versions of constraints.txt.
 #   tests/run.sh [pytest arguments]
 # OPENCV=VERSION    another OpenCV than the pinned one; then only the runtime (no torch) is installed and tested
 # ENVIRONMENT=DIR   where the environment goes (default .venv-test, or .venv-test-VERSION)
@@ -8,10 +8,10 @@ cd "$(dirname "$0")/.."
 . samples/setup.sh
 if [ -n "${OPENCV:-}" ]; then
     environment=${ENVIRONMENT:-.venv-test-$OPENCV}
-    make_environment "$environment" . "opencv-contrib-python==$OPENCV" pytest hypothesis
+    make_environment "$environment" . "opencv-contrib-python==$OPENCV" pytest pytest-xdist hypothesis
     set -- tests/sqdet_cv tests/samples "$@"
 else
     environment=${ENVIRONMENT:-.venv-test}
-    make_environment "$environment" -c constraints.txt ".[train,dev]"
+    make_environment "$environment" -c constraints.txt ".[dev]"
 fi
-"$environment/bin/python" -m pytest -q "$@"
+"$environment/bin/python" -m pytest -q -n 2 "$@"

@@ -1,10 +1,10 @@
 """What a detector's size costs in mAP: sparsity and bits of its shared weights, each point retrained and measured.
 
-    python -m benchmarks.accuracy.compression_curve CHECKPOINT --data DIR --out OUT [--annotations DIR] [--lists train]
+    python -m benchmarks.accuracy.compression_curve CHECKPOINT --data DIR --out OUT [--annotations DIR] [--splits train]
         [--val val] [--sparsities 0,0.2,0.4,0.6,0.8] [--bits 8,6,5,4] [--epochs 1] [--lr 0.003]
 
 CHECKPOINT is one of `python -m train fit`. From one sparsity to the next the net is pruned while it is retrained
-(`python -m train compress --scope lamp`, --epochs of --lists each), so the later have been trained longer; 0 is the
+(`python -m train compress`, --epochs of --splits each), so the later have been trained longer; 0 is the
 checkpoint itself. Each of these nets then shares its weights (k-means, the shared values are not retrained), is packed
 as `python -m export packed` does it, and measured: bytes of the file, mAP on --val. What is measured goes to
 OUT/curve.json as it comes; the same command goes on with what is there, also within a retraining. The table goes to
@@ -29,7 +29,7 @@ from train.compress.config import MAX_BITS, CompressConfig
 from train.compress.pipeline import Compress
 from train.compress.sensitivity import numbers, read_scan
 from train.compress.weight_sharing import share_counts, share_weights
-from train.data.formats.open_dataset import open_dataset
+from train.data.formats.open_dataset import load_dataset
 from train.detectors.pytorch import TorchDetector
 from train.evaluation.evaluate import EVAL_SCORE_THRESHOLD, evaluate, mean_ap
 from train.models.fuse import convolutions, fuse_batchnorm
@@ -48,7 +48,7 @@ def pruned_nets(args: argparse.Namespace, sparsities: list[float]) -> dict[float
             config = CompressConfig(
                 out=str(run),
                 data=args.data,
-                lists=args.lists,
+                splits=args.splits,
                 val=args.val,
                 annotations=args.annotations,
                 sparsity=sparsity,
@@ -144,7 +144,7 @@ def main() -> None:
     parser.add_argument("checkpoint")
     parser.add_argument("--data", required=True)
     parser.add_argument("--annotations", default="")
-    parser.add_argument("--lists", default="train")
+    parser.add_argument("--splits", default="train")
     parser.add_argument("--val", default="val")
     parser.add_argument("--out", required=True)
     parser.add_argument("--sparsities", default="0,0.2,0.4,0.6,0.8")
@@ -159,8 +159,8 @@ def main() -> None:
     bits = numbers(args.bits, int, 1, MAX_BITS, "bits")[::-1]
     path = Path(args.out) / "curve.json"
     net, spec = net_from_checkpoint(args.checkpoint)
-    samples = open_dataset(args.data, args.val.split(","), spec.labels)
-    asked = {name: getattr(args, name) for name in ("checkpoint", "data", "lists", "val", "epochs", "lr", "frozen")}
+    samples = load_dataset(args.data, args.val.split(","), spec.labels)
+    asked = {name: getattr(args, name) for name in ("checkpoint", "data", "splits", "val", "epochs", "lr", "frozen")}
     asked |= {"sparsities": sparsities, "bits": bits, "photos": len(samples)}
     found = {"bytes": len(onnx_bytes(fuse_batchnorm(net), spec)), "float": {}, "points": {}} | read_scan(path, asked)
 

@@ -1,6 +1,6 @@
 """What a net lacks: its mAP if the labels put right its classes, its boxes or its confidence, one at a time.
 
-    python -m benchmarks.accuracy.oracles CHECKPOINT --data DIR [--lists val] [--annotations DIR] [--photos N]
+    python -m benchmarks.accuracy.oracles CHECKPOINT --data DIR [--splits val] [--annotations DIR] [--photos N]
 
 The idea is that of TIDE's oracles (arXiv 2008.08115, section 2.3), but what is put right is what the net says of every
 anchor, before the scores are cut off and non-maximum suppression: the points of a row are what a perfect branch of the
@@ -24,7 +24,7 @@ from sqdet_cv.boxes.postprocess import NMS_THRESHOLD, finish, select_decoded
 from sqdet_cv.detections import Detections
 from sqdet_cv.spec.detector_spec import ModelSpec
 from train.checkpoints.native import net_from_checkpoint
-from train.data.formats.open_dataset import open_dataset
+from train.data.formats.open_dataset import load_dataset
 from train.data.formats.voc import Sample
 from train.data.loader import read_image
 from train.detectors.pytorch import TorchDetector
@@ -201,17 +201,17 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("checkpoint")
     parser.add_argument("--data", required=True)
-    parser.add_argument("--lists", default="val")
+    parser.add_argument("--splits", default="val")
     parser.add_argument("--annotations", default=None)
     parser.add_argument("--photos", type=int, default=None, metavar="N")
     args = parser.parse_args()
     net, spec = net_from_checkpoint(args.checkpoint)
     detector = TorchDetector(net, spec)
-    samples = open_dataset(args.data, args.lists.split(","), spec.labels, args.annotations)
+    samples = load_dataset(args.data, args.splits.split(","), spec.labels, args.annotations)
     if args.photos:
         samples = samples[:: max(1, len(samples) // args.photos)]
     all_said = [listen(detector, sample) for sample in tqdm(samples, unit="image")]
-    print(f"{args.checkpoint}, {args.lists}, {len(samples)} images, {spec.input_wh[0]} px\n\n| | mAP |\n|---|---|")
+    print(f"{args.checkpoint}, {args.splits}, {len(samples)} images, {spec.input_wh[0]} px\n\n| | mAP |\n|---|---|")
     for name, oracle in ORACLES.items():
         print(f"| {name} | {100 * ap_with(oracle, all_said, spec):.1f} |", flush=True)
     named = name_objects(all_said)

@@ -6,11 +6,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-import cv2
 import numpy as np
-
-from sqdet_cv.dnn.model_file import read_onnx
-from sqdet_cv.spec.detector_spec import ModelSpec
 
 WARM_UP = 10
 
@@ -46,21 +42,3 @@ def take_turns(runs: Mapping[str, Callable[[], object]], rounds: int) -> dict[st
         name: Turns(float(np.median(clock[name])), ratio(clock, name), float(np.median(cpu[name])), ratio(cpu, name))
         for name in names
     }
-
-
-def forward_pass(onnx: bytes, spec: ModelSpec, name: str) -> Callable[[], object]:
-    """A forward pass of a model in cv2.dnn, of the same noise each time."""
-    net = read_onnx(onnx, name)
-    width, height = spec.input_wh
-    blob = np.random.default_rng(0).normal(0, 50, (1, 3, height, width)).astype(np.float32)
-    outputs = list(net.getUnconnectedOutLayersNames())
-
-    def run() -> object:
-        net.setInput(blob)
-        return net.forward(outputs)
-
-    return run
-
-
-def settings() -> str:
-    return f"OpenCV {cv2.__version__}, {cv2.getNumThreads()} threads"

@@ -130,11 +130,11 @@ class Scale:
 
     def __init__(self, data: str, splits: str, cache: Path) -> None:
         # imported here: timing must run where there is neither torch nor pycocotools
-        from train.data.formats.open_dataset import open_dataset
+        from train.data.formats.open_dataset import load_dataset
         from train.evaluation.coco import check_pycocotools
 
         check_pycocotools()
-        self.samples = open_dataset(data, splits.split(","), VOC_LABELS)
+        self.samples = load_dataset(data, splits.split(","), VOC_LABELS)
         self.photos = f"{len(self.samples)} images of {Path(data).name} {splits}"
         self.photos_digest = _labels_digest(self.samples)
         self._cache = cache

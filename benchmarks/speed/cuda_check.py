@@ -9,21 +9,20 @@ of one image, the backends taking turns. Exit codes: 0 equal, 1 not equal or CUD
 from __future__ import annotations
 
 import argparse
-import statistics
 import sys
-import time
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 import cv2
 import numpy as np
 
+from benchmarks.lib.turns import take_turns
 from sqdet_cv import BackendError, Detector, SqdetError
 from sqdet_cv.dnn.backends import choose_backend
 from sqdet_cv.dnn.preprocess import images_to_blob
 
 PICTURES = sorted((Path(__file__).parents[2] / "samples" / "pictures").glob("*.jpg"))
-WARM_UP = 10
 
 # Largest difference of a score from the CPU's. A float16 has 11 bits: 5e-4 of the value is lost at every rounding.
 LIMITS = {"cuda": 1e-3, "cuda-fp16": 1e-2}
@@ -57,20 +56,14 @@ def check(model: Path | None, pictures: list[Path], rounds: int) -> int:
         print(error)
     blobs = [images_to_blob([cv2.imread(str(path))], cpu.spec) for path in pictures]
 
-    milliseconds = {name: [] for name in detectors}
-    for i in range(WARM_UP + rounds):
-        for name, detector in detectors.items():
-            start = time.perf_counter()
-            detector.forward(blobs[i % len(blobs)])
-            if i >= WARM_UP:
-                milliseconds[name].append(1000 * (time.perf_counter() - start))
+    turns = take_turns({name: partial(one.forward, blobs[0]) for name, one in detectors.items()}, rounds)
 
     print(f"OpenCV {cv2.__version__}, input {cpu.spec.input_wh}, {len(blobs)} images, medians of {rounds} forwards")
     differs = False
     for name, detector in detectors.items():
         difference = max(np.abs(scores(detector, blob) - scores(cpu, blob)).max() for blob in blobs)
         differs |= difference > LIMITS.get(name, 0.0)
-        print(f"{name:<10} {statistics.median(milliseconds[name]):7.2f} ms, scores differ by at most {difference:.1e}")
+        print(f"{name:<10} {turns[name].ms:7.2f} ms, scores differ by at most {difference:.1e}")
     return int(differs)
 
 

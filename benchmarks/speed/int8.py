@@ -10,19 +10,18 @@ ConvolutionInt8 and Conv2Int8 in integers), the median and the lowest time, and 
 from __future__ import annotations
 
 import argparse
-import statistics
-import time
 from collections import Counter
+from functools import partial
 from pathlib import Path
 
 import cv2
 
+from benchmarks.lib.turns import take_turns
 from sqdet_cv import Detector, SqdetError
 from sqdet_cv.dnn.model_file import read_onnx
 from sqdet_cv.dnn.preprocess import images_to_blob
 
 PICTURES = Path(__file__).parents[2] / "samples" / "pictures"
-WARM_UP = 10
 
 
 def convolution_kinds(path: Path) -> str:
@@ -49,23 +48,15 @@ def main() -> None:
     except SqdetError as error:
         raise SystemExit(f"error: {error}") from None
     blobs = {name: images_to_blob([image], detector.spec) for name, detector in detectors.items()}
-    times: dict[str, list[float]] = {name: [] for name in paths}
-    for i in range(WARM_UP + args.rounds):
-        for name, detector in detectors.items():
-            start = time.perf_counter()
-            detector.forward(blobs[name])
-            if i >= WARM_UP:
-                times[name].append(1000 * (time.perf_counter() - start))
-
+    turns = take_turns({name: partial(one.forward, blobs[name]) for name, one in detectors.items()}, args.rounds)
     print(f"OpenCV {cv2.__version__}, {cv2.getNumThreads()} threads, {args.rounds} rounds")
     for name, path in paths.items():
         width, height = detectors[name].spec.input_wh
         print(
-            f"{name:>5}: median {statistics.median(times[name]):.2f} ms, lowest {min(times[name]):.2f} ms; "
+            f"{name:>5}: median {turns[name].ms:.2f} ms, {turns[name].cpu_ms:.2f} ms of CPU; "
             f"{width} x {height} px, {path.stat().st_size} bytes, {convolution_kinds(path)}"
         )
-    ratio = statistics.median(int8 / float_ for float_, int8 in zip(times["float"], times["int8"]))
-    print(f"int8 / float = {ratio:.2f}")
+    print(f"int8 / float = {turns['int8'].ratio:.2f}")
 
 
 if __name__ == "__main__":

@@ -23,7 +23,7 @@ from train.common.errors import TrainError
 from train.common.labels import HELP as LABELS_HELP
 from train.common.labels import parse_labels
 from train.data.formats.open_dataset import HELP as DATA_HELP
-from train.data.formats.open_dataset import open_dataset
+from train.data.formats.open_dataset import load_dataset
 from train.data.loader import Batch, DetectionData, epoch_order, make_loader
 from train.data.transforms.augment import AugmentConfig
 from train.losses import LOSSES, Loss
@@ -56,7 +56,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 def measure(args: argparse.Namespace) -> None:
     """Prints both speeds and their ratio."""
     labels = parse_labels(args.labels)
-    samples = open_dataset(args.data, args.lists.split(","), labels)
+    samples = load_dataset(args.data, args.lists.split(","), labels)
     torch.manual_seed(0)
     size_wh = (args.size, args.size)
     net = build_net(args.net, len(ANCHORS_WH), len(labels)).to(memory_format=torch.channels_last).train()

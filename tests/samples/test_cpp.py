@@ -13,6 +13,7 @@ import pytest
 from sqdet_cv import Detector, ModelSpec
 from sqdet_cv.boxes.ops import box_iou
 from tests.released import PHOTOS, ROOT, released_net
+from tests.same_detections import as_rows, assert_same_detections
 
 pytest.importorskip("torch")
 HEADER = Path("/usr/include/opencv4/opencv2/core_detect.hpp")  # of Debian's libopencv-contrib-dev
@@ -99,10 +100,8 @@ def test_onnx_finds_what_detector_finds(built, model):
     for photo in PHOTOS:
         found = detector(cv2.imread(str(photo)))
         ours = run(built / "detect_onnx", onnx, json, photo, THRESHOLD)
-        assert [label for label, _, _ in ours] == list(found.labels)
-        for (_, score, box), one in zip(ours, found):
-            assert score == pytest.approx(one.score, abs=1e-3)
-            np.testing.assert_allclose(box, one.box_xyxy, atol=0.5)
+        margins = {"score_margin": 1e-3, "box_margin": 0.5, "score_threshold": THRESHOLD}
+        assert_same_detections(ours, as_rows(found), **margins)
         objects += len(ours)
     assert objects > 5
     assert ModelSpec.load(onnx.with_suffix(".json")).labels == detector.spec.labels

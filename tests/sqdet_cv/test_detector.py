@@ -8,6 +8,7 @@ import pytest
 
 from sqdet_cv import BackendError, Detector, ModelFileError, ModelSpec, SqdetError
 from tests.released import DETECTIONS, MODEL, PHOTOS, PICTURES, SCORE_THRESHOLD, released_onnx, write_released
+from tests.same_detections import as_rows, assert_same_detections
 
 
 @pytest.fixture(scope="module")
@@ -50,18 +51,22 @@ def test_same_detections_as_pytorch_in_ten_photos():
     assert [path.name for path in PHOTOS] == list(stored) and len(stored) == 10
     assert sum(map(len, stored.values())) >= 10
     for path in PHOTOS:
-        expected, found = stored[path.name], detector(cv2.imread(str(path)))
-        assert list(found.labels) == [row["label"] for row in expected], path.name
-        for mine, row in zip(found, expected):
-            assert mine.score == pytest.approx(row["score"], abs=1e-3), path.name
-            assert mine.box_xyxy == pytest.approx(row["box_xyxy"], abs=0.5), path.name
+        expected, found = [tuple(row.values()) for row in stored[path.name]], detector(cv2.imread(str(path)))
+        assert_same_detections(
+            as_rows(found), expected, score_margin=1e-3, box_margin=0.5, score_threshold=SCORE_THRESHOLD
+        )
 
 
 def test_batch_gives_what_single_calls_give(detector):
     pictures = [read("cat.jpg"), read("astronaut.jpg"), read("cat.jpg")[:, ::-1]]
     for found, single in zip(detector.detect_batch(pictures), [detector(p) for p in pictures]):
-        assert found.labels == single.labels
-        np.testing.assert_allclose(found.boxes_xyxy, single.boxes_xyxy, atol=0.05)
+        assert_same_detections(
+            as_rows(found),
+            as_rows(single),
+            score_margin=1e-4,
+            box_margin=0.05,
+            score_threshold=detector.score_threshold,
+        )
     assert detector.detect_batch([]) == []
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from ..common.errors import TrainError
 from ..common.labels import parse_labels
 from ..data.crops import write_crops
-from ..data.formats.open_dataset import open_dataset
+from ..data.formats.open_dataset import load_dataset
 from .data_options import add_data_options
 
 
@@ -34,7 +34,7 @@ def run(args: argparse.Namespace) -> None:
         if folder.exists():
             raise TrainError(f"{folder}: exists already; remove it or name another --out")
     # All splits are read before anything is written.
-    samples = {split: open_dataset(args.data, [split], labels) for split in folders}
+    samples = {split: load_dataset(args.data, [split], labels) for split in folders}
     for split, folder in folders.items():
         count = write_crops(samples[split], labels, folder, args.margin, args.min_side, args.max_side)
         print(f"{folder}: {count} images of {len(list(folder.iterdir()))} classes")

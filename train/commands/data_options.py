@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from ..common.labels import HELP as LABELS_HELP
 from ..data.formats.open_dataset import HELP as DATA_HELP
-from ..data.formats.open_dataset import open_dataset
+from ..data.formats.open_dataset import load_dataset
 from ..data.sample import Sample
 
 SPLITS_HELP = "comma-separated splits of the data set"
@@ -27,5 +27,5 @@ def add_data_options(parser: argparse.ArgumentParser, splits: str | None = "val"
 
 
 def load_samples(args: argparse.Namespace, labels: Sequence[str], annotations: str | None = None) -> list[Sample]:
-    """The images of --splits, in their order; `annotations` as for `open_dataset`."""
-    return open_dataset(args.data, args.splits.split(","), tuple(labels), annotations or None)
+    """The images of --splits, in their order; `annotations` as for `load_dataset`."""
+    return load_dataset(args.data, args.splits.split(","), tuple(labels), annotations or None)

@@ -20,12 +20,11 @@ from ..common.errors import TrainError
 from ..common.options import require_at_least
 from ..common.plotting import require_matplotlib
 from ..data.formats.open_dataset import HELP as DATA_HELP
-from ..data.formats.open_dataset import open_dataset
+from ..data.formats.open_dataset import load_dataset
 from ..diagnosis.activations import measure
-from ..diagnosis.confidence import count_confidences, plot_confidence
 from ..diagnosis.history import History, load_history
-from ..diagnosis.monitor import MOST_PICTURES, PICTURES, find_warnings, monitored_images
-from ..diagnosis.plots import draw_history, draw_weights
+from ..diagnosis.monitor import MONITORED_IMAGES, MOST_IMAGES, find_warnings, monitored_images
+from ..diagnosis.plots import diagnose
 
 
 def find_checkpoint(path: Path) -> Path:
@@ -47,7 +46,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--splits", "--lists", default="train", help=splits_help)
     parser.add_argument("--val", default="val", help="splits to count confidences on (default: val)")
     parser.add_argument(
-        "--images", "--photos", type=int, default=PICTURES, help=f"how many to measure on (default: {PICTURES})"
+        "--images",
+        "--photos",
+        type=int,
+        default=MONITORED_IMAGES,
+        help=f"how many to measure on (default: {MONITORED_IMAGES})",
     )
     parser.add_argument("--workers", type=int, default=1, help="processes that load images; 0: none (default: 1)")
     parser.add_argument("--out", help="folder for the plots (default: the run's)")
@@ -55,15 +58,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> None:
     require_at_least(args, {"images": 1, "workers": 0})
-    if args.images > MOST_PICTURES:
-        raise TrainError(f"--images {args.images}: expected {MOST_PICTURES} at most")
+    if args.images > MOST_IMAGES:
+        raise TrainError(f"--images {args.images}: expected {MOST_IMAGES} at most")
     require_matplotlib()
     checkpoint = find_checkpoint(Path(args.source))
     if not args.out and checkpoint.suffix in SUFFIXES:
         raise TrainError(f"{checkpoint}: --out FOLDER is needed; only the images of a .pt go beside it")
     out = Path(args.out or checkpoint.parent)
     history = load_history(args.source) if Path(args.source).is_dir() else History()
-    written = []
+    spec = train = val = None
+    epoch = 1
     if is_classifier_checkpoint(checkpoint):
         if args.data:
             raise TrainError(f"{checkpoint}: of a classifier; --data is for detectors")
@@ -71,19 +75,15 @@ def run(args: argparse.Namespace) -> None:
     else:
         net, spec = net_from_checkpoint(checkpoint)
         if args.data:
-            watched, val = (open_dataset(args.data, lists.split(","), spec.labels) for lists in (args.splits, args.val))
+            train, val = (load_dataset(args.data, splits.split(","), spec.labels) for splits in (args.splits, args.val))
+            if checkpoint.suffix not in SUFFIXES:
+                epoch = max(load_checkpoint(checkpoint).get("epoch", 0), 1)
             if not history.epochs:
-                epoch = 1 if checkpoint.suffix in SUFFIXES else max(load_checkpoint(checkpoint).get("epoch", 0), 1)
-                history = History().with_epoch(epoch, measure(net, monitored_images(watched, spec, args.images)))
-            counts = count_confidences(net, spec, val, args.workers)
-            title = f"Confidence of {checkpoint} on {len(val)} images ({args.val})"
-            written.append(out / "confidence.png")
-            plot_confidence(written[-1], counts, title)
-    written += draw_weights(out, net)
+                history = History().with_epoch(epoch, measure(net, monitored_images(train, spec, args.images)))
+    title = f"Confidence of {checkpoint} on {len(val or ())} images ({args.val})"
+    written = diagnose(net, spec, out, train, val, history=history, workers=args.workers, title=title)
     if history.epochs:
-        written += draw_history(out, history)
-        for line in find_warnings(History(), history.measurements[-1]):
-            print(line)
+        print("".join(f"{line}\n" for line in find_warnings(History(), history.measurements[-1])), end="")
     print("\n".join(map(str, written)))
     if not args.data:
         print("without --data there is no confidence.png" + ("" if history.epochs else ", nor any activations"))

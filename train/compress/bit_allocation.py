@@ -18,25 +18,23 @@ def layer_bits(net: nn.Module, config: CompressConfig) -> dict[str, int]:
     """Bits of each convolution's weight, at most `config.bits`."""
     if config.budget:
         weights = {name: conv.weight.detach().numpy() for name, conv in convolutions(net).items()}
-        return bits_by_budget(weights, config.budget, config.bits, config.start)
+        return bits_by_budget(weights, config.budget, config.bits)
     if config.scan:
         return bits_by_scan(Path(config.scan), list(convolutions(net)), config.bits, config.max_drop)
     return dict.fromkeys(convolutions(net), config.bits)
 
 
-def bits_by_budget(weights: dict[str, np.ndarray], budget: int, most: int, start: str = "linear") -> dict[str, int]:
+def bits_by_budget(weights: dict[str, np.ndarray], budget: int, most: int) -> dict[str, int]:
     """Begins with 1 bit everywhere and gives a bit, again and again, to the layer where it takes away the most error
     for its bytes, until the next would exceed the budget.
 
-    The error of a layer is the squared distance of its weights to their centroids, as a share of their own squares:
+    The error of a layer is the squared distance of its weights to their centroids, relative to their own squares:
     about the noise-to-signal ratio that it puts on its output. Bytes are estimated by the entropy.
 
     Raises:
         TrainError: 1 bit everywhere is more than the budget.
     """
-    costs = {
-        name: [_error_and_bytes(weight, bits, start) for bits in range(1, most + 1)] for name, weight in weights.items()
-    }
+    costs = {name: [_error_and_bytes(weight, bits) for bits in range(1, most + 1)] for name, weight in weights.items()}
     chosen = dict.fromkeys(weights, 1)
     size = sum(steps[0][1] for steps in costs.values())
     if size > budget:
@@ -55,9 +53,9 @@ def bits_by_budget(weights: dict[str, np.ndarray], budget: int, most: int, start
     return chosen
 
 
-def _error_and_bytes(weight: np.ndarray, bits: int, start: str) -> tuple[float, float]:
+def _error_and_bytes(weight: np.ndarray, bits: int) -> tuple[float, float]:
     """The relative squared error of 2^bits clusters and zero, and about how many bytes they take, coded."""
-    indices, used = cluster_indices(weight, 2**bits, start)
+    indices, used = cluster_indices(weight, 2**bits)
     flat, values = indices.ravel(), weight.astype(np.float64).ravel()
     counts = np.bincount(flat, minlength=used + 1)
     means = np.bincount(flat, values, used + 1) / np.maximum(counts, 1)

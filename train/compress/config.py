@@ -9,14 +9,12 @@ from pathlib import Path
 from ..common.device import find_device
 from ..common.errors import TrainError
 from ..common.options import option, require_at_least
+from ..data.formats.open_dataset import ANNOTATIONS_HELP
 from ..engine.config import AMP
 from ..teachers.online import HELP as VIEW_TEACHER_HELP
-from ..trainers.detection_config import PLAIN_EPOCHS, FitConfig
-from .kmeans import STARTS
-from .prune import SCOPES
+from ..trainers.detection_config import PLAIN_EPOCHS, SMALLEST, FitConfig
 
 MAX_BITS = 8
-OWN = -1.0  # --mosaic: as the checkpoint had it
 
 
 @dataclass(frozen=True)
@@ -24,33 +22,41 @@ class CompressConfig:
     """A whole run; saved in args.yaml of its folder. What retraining needs beyond this (the loss, the augmentation
     ...) is as it was when the checkpoint was trained."""
 
+    REMOVED = {"scope": "lamp", "start": "linear"}  # no recipe used another value
+
     out: str = option("runs/compress", "run folder; must not hold a run already")
-    data: str = option("", "data set to retrain with; its format is found out (VOC, COCO, YOLO, plain folder)")
-    lists: str = option("train", "comma-separated lists to train on")
-    val: str = option("val", "list whose mAP is printed after each epoch")
-    annotations: str = option("", "folder of XML files that replace those of the devkit (python -m train label)")
-    view_teacher: str = option("", VIEW_TEACHER_HELP)
-    structured: float = option(
-        0.0, "share of the filters of all Fires that go whole, before the rest, so that the net is faster; 0: none"
+    data: str | None = option(
+        None, "data set to retrain with: VOC, COCO, YOLO or a plain folder; its format is detected", unset=("",)
     )
-    sparsity: float = option(0.6, "share of the weights to prune; 0: none")
-    scope: str = option("lamp", f"where the smallest weights are looked for: {', '.join(SCOPES)} (prune.prune)")
-    ramp: float = option(0.6, "share of the pruning's steps over which the sparsity rises")
+    splits: str = option("train", "comma-separated splits to train on", aliases=("lists",))
+    val: str = option("val", "split whose mAP is printed after each epoch")
+    annotations: str | None = option(None, ANNOTATIONS_HELP, unset=("",))
+    view_teacher: str | None = option(None, VIEW_TEACHER_HELP, unset=("",))
+    structured: float = option(
+        0.0, "fraction of the filters of all Fires to remove first, so that the net is faster; 0: none"
+    )
+    sparsity: float = option(0.6, "fraction of the weights to prune; 0: none")
+    ramp: float = option(0.6, "fraction of the pruning's steps over which the sparsity rises")
     every: int = option(20, "steps from one pruning to the next")
     bits: int = option(6, f"2^bits shared weights a layer, 1 to {MAX_BITS}; 0: not shared")
     bias_bits: int = option(6, "the same for biases, where it makes them smaller")
-    budget: int = option(
-        0, "bytes for all weights (by entropy; biases come on top): chooses bits by layer, up to --bits; 0: off"
+    budget: int | None = option(
+        None, "bytes for all weights (by entropy; biases come on top): chooses bits by layer, up to --bits", unset=(0,)
     )
-    scan: str = option("", "sensitivity.json (python -m train sensitivity): bits of each layer, up to --bits, by it")
+    scan: str | None = option(
+        None, "sensitivity.json (python -m train sensitivity): bits of each layer, up to --bits, by it", unset=("",)
+    )
     max_drop: float = option(0.5, "with --scan: points of mAP that a layer alone may cost")
-    start: str = option("linear", f"first centroids of k-means: {', '.join(STARTS)}")
     epochs: int = option(4, "epochs of retraining in all; 0: none")
-    narrow_part: float = option(0.25, "with --structured: share of the epochs, the first ones, before the pruning")
-    centroid_part: float = option(0.25, "share of the epochs, the last ones, in which the shared weights learn")
-    size: int = option(0, "input size in pixels, of the retraining and so of the result; 0: the checkpoint's")
+    narrow_part: float = option(0.25, "with --structured: fraction of the epochs that come before the pruning")
+    centroid_part: float = option(0.25, "fraction of the epochs, at the end, in which the shared weights learn")
+    size: int | None = option(
+        None, "input size in pixels, of the retraining and so of the result (default: the checkpoint's)", unset=(0,)
+    )
     frozen: str = option("", "backbone layers that do not learn in the retraining, comma-separated")
-    mosaic: float = option(OWN, "probability of four images in one; -1: as in the training of the checkpoint")
+    mosaic: float | None = option(
+        None, "probability of four images in one (default: as in the training of the checkpoint)", unset=(-1.0,)
+    )
     plain_epochs: int = option(0, f"{PLAIN_EPOCHS}; of each stage")
     batch: int = option(16, "images a step")
     lr: float = option(0.002, "peak learning rate while pruning")
@@ -64,28 +70,32 @@ class CompressConfig:
     device: str = option("auto", "cpu, cuda, or auto")
 
     def __post_init__(self) -> None:
-        least = {"epochs": 0, "size": 0, "batch": 1, "every": 1, "warmup": 0, "seed": 0, "workers": 0, "save_steps": 1}
-        require_at_least(self, least | {"budget": 0, "max_drop": 0, "plain_epochs": 0})
+        least = {
+            "epochs": 0,
+            "size": SMALLEST,
+            "batch": 1,
+            "every": 1,
+            "warmup": 0,
+            "seed": 0,
+            "workers": 0,
+            "save_steps": 1,
+        }
+        require_at_least(self, least | {"budget": 1, "max_drop": 0, "plain_epochs": 0})
         for name in ("bits", "bias_bits"):
             if not 0 <= getattr(self, name) <= MAX_BITS:
                 raise TrainError(f"--{name.replace('_', '-')} {getattr(self, name)}: expected 0 to {MAX_BITS}")
         for name in ("sparsity", "structured"):
             if not 0 <= getattr(self, name) < 1:
                 raise TrainError(f"--{name} {getattr(self, name)}: expected at least 0, below 1")
-        if self.mosaic != OWN and not 0 <= self.mosaic <= 1:
-            raise TrainError(f"--mosaic {self.mosaic}: expected 0 to 1, or -1")
-        if 0 < self.size < 32:
-            raise TrainError(f"--size {self.size}: expected 32 or more, or 0")
+        if self.mosaic is not None and not 0 <= self.mosaic <= 1:
+            raise TrainError(f"--mosaic {self.mosaic}: expected 0 to 1")
         if not 0 < self.ramp <= 1:
             raise TrainError(f"--ramp {self.ramp}: expected above 0, at most 1")
         for name in ("narrow_part", "centroid_part"):
             if not 0 <= getattr(self, name) <= 1:
                 raise TrainError(f"--{name.replace('_', '-')} {getattr(self, name)}: expected 0 to 1")
-        for name, known in (("scope", SCOPES), ("start", STARTS)):
-            if getattr(self, name) not in known:
-                raise TrainError(f"--{name} {getattr(self, name)}: there are {', '.join(known)}")
         if self.budget and self.scan:
-            raise TrainError("--budget --scan: the bits are chosen by either")
+            raise TrainError("--budget and --scan both choose the bits; expected one of them")
         if self.epochs and not self.data:
             raise TrainError("compress needs --data, a data set, to retrain; or --epochs 0")
         if self.structured and not self.data:
@@ -106,13 +116,16 @@ class CompressConfig:
         return self.epochs - self.narrow_epochs - self.centroid_epochs
 
     def fit_config(self, trained: FitConfig, folder: str, epochs: int, lr: float) -> FitConfig:
-        """That of a stage in a folder within `out`, for a net that was trained with `trained`. All layers learn, unless
-        `frozen` says otherwise: those that were frozen then lose weights too."""
+        """The options of one stage, which runs in a folder within `out`, for a net that was trained with `trained`. All
+        layers but those of `frozen` learn: layers that training froze lose weights too, and must make up for it."""
+        augment = trained.augment
+        if self.mosaic is not None:
+            augment = dataclasses.replace(augment, mosaic=self.mosaic)
         return dataclasses.replace(
             trained,
             out=str(Path(self.out) / folder),
             data=self.data,
-            splits=self.lists,
+            splits=self.splits,
             val=self.val,
             annotations=self.annotations,
             view_teacher=self.view_teacher,
@@ -121,7 +134,7 @@ class CompressConfig:
             epochs=epochs,
             sizes=None,
             frozen=self.frozen,
-            augment=trained.augment if self.mosaic == OWN else dataclasses.replace(trained.augment, mosaic=self.mosaic),
+            augment=augment,
             plain_epochs=self.plain_epochs,
             backbone_lr=1.0,
             lr=lr,

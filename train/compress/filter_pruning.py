@@ -17,7 +17,7 @@ from ..models.hooks import reading_outputs
 from ..models.squeezedet import SqueezeDet
 
 # Filters go in groups of so many, as OpenCV computes channels in blocks: of 4 in 4.14, of 8 in 5.1, where a 3x3
-# convolution with 52 to 60 outputs is slower than one with 64 (docs/history.md, 'Widths of convolutions').
+# convolution with 52 to 60 outputs is slower than one with 64 (docs/history.md, "Widths of convolutions").
 GROUPS = {"squeeze": 8, "expand_1x1": 16, "expand_3x3": 16}
 
 

@@ -44,7 +44,7 @@ class GradualPruningTrainer(FinetuneTrainer):
     """Retrains a net with masks while its sparsity rises from what it is.
 
     Args:
-        sparsity, scope: as of `prune`.
+        sparsity: as of `prune`.
         ramp: over which share of the steps it rises, in (0, 1]; in the rest the net recovers.
         every: steps from one pruning to the next.
     """
@@ -56,18 +56,17 @@ class GradualPruningTrainer(FinetuneTrainer):
         spec: ModelSpec,
         *,
         sparsity: float,
-        scope: str,
         ramp: float,
         every: int,
     ) -> None:
         super().__init__(config, net, spec)
-        self.sparsity, self.scope, self.every = sparsity, scope, every
+        self.sparsity, self.every = sparsity, every
         self.first_sparsity = zero_share(net)
         self.ramp_steps = max(round(ramp * sum(self.steps)), 1)
 
     def _train_step(self, *args: object) -> dict[str, float]:
         done = self.steps_done
         if done % self.every == 0 and done < self.ramp_steps:
-            share = cubic_sparsity(done + self.every, self.ramp_steps, self.first_sparsity, self.sparsity)
-            prune(self.net, share, self.scope)
+            sparsity = cubic_sparsity(done + self.every, self.ramp_steps, self.first_sparsity, self.sparsity)
+            prune(self.net, sparsity)
         return super()._train_step(*args)

@@ -4,32 +4,15 @@ from __future__ import annotations
 
 import numpy as np
 
-STARTS = ("linear", "density", "random")
 MAX_ROUNDS = 300
 
 
-def first_centroids(values: np.ndarray, k: int, start: str, seed: int = 0) -> np.ndarray:
-    """(k,) float64, ascending (Deep Compression, arXiv 1510.00149, section 3.2).
-
-    Args:
-        values: (n,), ascending.
-        start: "linear": evenly between least and greatest, so that the few large weights, which matter most, get
-            centroids of their own; "density": evenly among the values; "random": k of the values.
-    """
-    if start == "linear":
-        return np.linspace(values[0], values[-1], k)
-    if start == "density":
-        return np.quantile(values, (np.arange(k) + 0.5) / k)
-    if start == "random":
-        return np.sort(np.random.default_rng(seed).choice(values, k, replace=False))
-    raise ValueError(f"start {start!r}: there are {', '.join(STARTS)}")
-
-
-def cluster(values: np.ndarray, k: int, start: str = "linear", seed: int = 0) -> np.ndarray:
+def cluster(values: np.ndarray, k: int) -> np.ndarray:
     """Lloyd's k-means until nothing moves: k centroids, ascending float64; fewer if there are fewer distinct values.
 
-    A centroid that owns nothing goes to the value that is worst served. (A pruned layer has a hole around zero, into
-    which a linear start puts many.)
+    The first centroids lie evenly between the least and the greatest value, so that the few large weights, which matter
+    most, get centroids of their own (Deep Compression, arXiv 1510.00149, section 3.2). A pruned layer has a gap around
+    zero, where many of them own no value; such a centroid moves to the value that is farthest from its own.
 
     >>> cluster(np.array([1.0, 1.2, 5.0, 5.2, 9.0]), 3)
     array([1.1, 5.1, 9. ])
@@ -39,7 +22,7 @@ def cluster(values: np.ndarray, k: int, start: str = "linear", seed: int = 0) ->
     if len(distinct) <= k:
         return distinct
     sums = np.concatenate([[0.0], np.cumsum(values)])
-    centroids = first_centroids(values, k, start, seed)
+    centroids = np.linspace(values[0], values[-1], k)
     for _ in range(MAX_ROUNDS):
         borders = np.searchsorted(values, (centroids[1:] + centroids[:-1]) / 2, side="right")
         borders = np.concatenate([[0], borders, [len(values)]])

@@ -18,7 +18,7 @@ from sqdet_cv.spec.detector_spec import ModelSpec
 from ..checkpoints.native import load_checkpoint, net_from_checkpoint, save_plain
 from ..common.errors import TrainError
 from ..common.options import from_yaml
-from ..data.formats.open_dataset import open_dataset
+from ..data.formats.open_dataset import load_dataset
 from ..data.loader import Batch, DetectionData, epoch_order, make_loader
 from ..engine.optim import freeze
 from ..engine.run_folder import ARGS, create_run_folder, require_new_run
@@ -37,7 +37,7 @@ from .reconstruct import input_moments, refit
 from .summary import table
 from .weight_sharing import share_counts, share_weights
 
-SLICE_PHOTOS = 128  # that say which filters matter
+IMPORTANCE_IMAGES = 128  # on which the importance of the filters is measured
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,7 @@ class CompressResult:
 
     Attributes:
         checkpoint: RUN/compressed.pt, for `python -m export`.
-        zeros: share of the weights that are zero, in [0, 1].
+        zeros: fraction of the weights that are zero, in [0, 1].
         table: a Markdown row for each layer: weights, zeros, values, and the ratio that sharing gives.
     """
 
@@ -77,8 +77,8 @@ class Compress:
             layer_bits(folded, config)  # for its errors
         check_share(folded, config.structured)
         if config.epochs or config.structured:
-            open_dataset(config.data, config.lists.split(","), spec.labels, config.annotations or None)
-            open_dataset(config.data, [config.val], spec.labels)
+            load_dataset(config.data, config.splits.split(","), spec.labels, config.annotations or None)
+            load_dataset(config.data, [config.val], spec.labels)
             config.fit_config(FitConfig.from_saved(trained), "prune", 1, config.lr)  # for its errors
             if config.view_teacher:
                 ViewTeacher(config.view_teacher, spec.labels)  # for its errors
@@ -114,7 +114,7 @@ class Compress:
     def _sliced(self, net: SqueezeDet, spec: ModelSpec, trained: FitConfig) -> SqueezeDet:
         config, size = self.config, spec.input_wh
         fit_config = config.fit_config(trained, "narrow", 1, config.lr)
-        batches = first_batches(fit_config, spec, SLICE_PHOTOS)
+        batches = first_batches(fit_config, spec, IMPORTANCE_IMAGES)
         importance = loss_changes(net, batches, fit_config.make_loss(spec))
         kept = choose(importance, filter_costs(net, size), filters(net), config.structured)
         small = narrow(net, kept)
@@ -142,20 +142,19 @@ class Compress:
                 net,
                 spec,
                 sparsity=config.sparsity,
-                scope=config.scope,
                 ramp=config.ramp,
                 every=config.every,
             )
             return stage.result()
         add_masks(net)
-        prune(net, config.sparsity, config.scope)
+        prune(net, config.sparsity)
         return net
 
     def _shared(self, net: SqueezeDet, spec: ModelSpec, trained: FitConfig) -> SqueezeDet:
         config = self.config
         if not config.bits:
             return net
-        share_weights(net, share_counts(net, layer_bits(net, config), config.bias_bits), config.start, config.seed)
+        share_weights(net, share_counts(net, layer_bits(net, config), config.bias_bits))
         if config.centroid_epochs:
             fit_config = config.fit_config(trained, "share", config.centroid_epochs, config.centroid_lr)
             return FinetuneTrainer(fit_config, net, spec).result()
@@ -169,10 +168,10 @@ def ready_to_train(net: SqueezeDet, config: FitConfig, spec: ModelSpec) -> Squee
     )
 
 
-def first_batches(config: FitConfig, spec: ModelSpec, photos: int) -> list[Batch]:
+def first_batches(config: FitConfig, spec: ModelSpec, images: int) -> list[Batch]:
     """The first batches of a training run, at the input size of `spec`."""
     samples = load_samples(config, spec.labels)
-    order = epoch_order(samples, config.balance, config.seed, 0)[:photos]
+    order = epoch_order(samples, config.balance, config.seed, 0)[:images]
     data = DetectionData(samples, spec, config.augment, config.seed, epoch=0)
     return list(make_loader(data, order, config.batch, config.workers))
 

@@ -8,8 +8,6 @@ from torch.nn.utils import parametrize
 
 from ..models.fuse import convolutions, fused_weights
 
-SCOPES = ("layer", "global", "lamp")
-
 
 class PruningMask(nn.Module):
     """Parametrisation of a weight: where `kept` is False it is +0.0, whatever the optimiser, its momentum, weight
@@ -37,29 +35,30 @@ def add_masks(net: nn.Module) -> None:
 
 
 @torch.no_grad()
-def prune(net: nn.Module, sparsity: float, scope: str = "layer") -> None:
-    """Masks the smallest weights until a share of `sparsity` is masked, to the weight: of each layer, or of all.
+def prune(net: nn.Module, sparsity: float) -> None:
+    """Masks a fraction `sparsity` of all weights, to the weight: those with the lowest `lamp_scores`.
 
-    Weights are compared as they will be exported, times the scale of the BatchNorm after them.
-    What is masked stays masked, so `sparsity` has an effect only where it is above that of the call before.
+    Unlike plain magnitudes these do not depend on a layer's scale: a layer whose inputs are large has small weights,
+    and could lose them all.
+
+    Weights are compared as they will be exported, times the scale of the BatchNorm after them. What is masked stays
+    masked, so `sparsity` has an effect only where it is above that of the call before.
 
     Args:
         net: one with masks (`add_masks`).
-        scope: one of SCOPES. "layer": each layer loses the share. "global": the smallest of all layers go; a layer
-            whose inputs are large has small weights, and can lose them all. "lamp": the smallest of all layers by
-            `lamp_scores`, which do not depend on a layer's scale.
+        sparsity: in [0, 1).
     """
-    convs, weights = convolutions(net), fused_weights(net)
-    masks = [(conv.parametrizations.weight[0].kept, weights[name]) for name, conv in convs.items()]
-    size = lamp_scores if scope == "lamp" else torch.abs
-    for group in [[mask] for mask in masks] if scope == "layer" else [masks]:
-        # Below every magnitude: a masked weight never changes places with one that happens to be 0.
-        sizes = torch.cat([torch.where(kept, size(weight), -1.0).flatten() for kept, weight in group])
-        keep = torch.ones_like(sizes, dtype=torch.bool)
-        keep[sizes.argsort(stable=True)[: round(sparsity * len(sizes))]] = False
-        keep &= sizes >= 0
-        for (kept, _), part in zip(group, keep.split([kept.numel() for kept, _ in group])):
-            kept.copy_(part.view(kept.shape))
+    weights = fused_weights(net)
+    masks = [conv.parametrizations.weight[0].kept for conv in convolutions(net).values()]
+    # Below every score: a masked weight never changes places with one that happens to be 0.
+    scores = torch.cat(
+        [torch.where(kept, lamp_scores(weight), -1.0).flatten() for kept, weight in zip(masks, weights.values())]
+    )
+    keep = torch.ones_like(scores, dtype=torch.bool)
+    keep[scores.argsort(stable=True)[: round(sparsity * len(scores))]] = False
+    keep &= scores >= 0
+    for kept, part in zip(masks, keep.split([kept.numel() for kept in masks])):
+        kept.copy_(part.view(kept.shape))
 
 
 def lamp_scores(weight: torch.Tensor) -> torch.Tensor:

@@ -22,7 +22,7 @@ def plot_scan(path: Path, scan: Scan, images: int) -> None:
     figure = make_figure(11, 1.8 + 0.27 * len(layers), dpi=120)
     all_axes = figure.subplots(1, 2, sharey=True)
     for axes, (kind, title) in zip(all_axes, titles.items()):
-        picture = axes.imshow(lost[kind], cmap="magma_r", vmin=0, vmax=most, aspect="auto")
+        heat_map = axes.imshow(lost[kind], cmap="magma_r", vmin=0, vmax=most, aspect="auto")
         steps = list(maps[kind][layers[0]])
         axes.set_xticks(range(len(steps)), steps)
         axes.set_yticks(range(len(layers)), [layer.removesuffix(".0").removeprefix("features.") for layer in layers])
@@ -30,6 +30,6 @@ def plot_scan(path: Path, scan: Scan, images: int) -> None:
         for (row, column), value in np.ndenumerate(lost[kind]):
             colour = "white" if value > most / 2 else "black"
             axes.text(column, row, f"{value:.1f}", ha="center", va="center", color=colour, fontsize=8)
-    figure.colorbar(picture, ax=all_axes, label="points of mAP lost", shrink=0.6)
+    figure.colorbar(heat_map, ax=all_axes, label="points of mAP lost", shrink=0.6)
     figure.suptitle(f"One layer at a time: mAP {100 * scan.map:.1f} on {images} images, less ...")
     save(figure, path)

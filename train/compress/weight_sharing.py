@@ -38,30 +38,29 @@ class SharedWeights(nn.Module):
         return (sums / torch.bincount(indices, minlength=self.count + 1))[1:].to(tensor.dtype)
 
 
-def share_weights(net: nn.Module, counts: Mapping[str, int], start: str = "linear", seed: int = 0) -> None:
-    """Shares the tensors named in `counts` ("features.conv1.weight": 64): each gets so many centroids at most, beside
+def share_weights(net: nn.Module, counts: Mapping[str, int]) -> None:
+    """Shares the tensors named in `counts` ("features.conv1.weight": 64): each gets at most that many centroids, beside
     zero. What is zero stays zero.
 
     Args:
         net: one with plain weights (`fuse_batchnorm`), on the CPU.
-        start: how k-means begins, one of `kmeans.STARTS`.
     """
     layers = convolutions(net)
     for name, count in counts.items():
         layer, _, kind = name.rpartition(".")
         tensor = getattr(layers[layer], kind)
-        indices, used = cluster_indices(tensor.detach().numpy(), count, start, seed)
+        indices, used = cluster_indices(tensor.detach().numpy(), count)
         if used:
             parametrize.register_parametrization(layers[layer], kind, SharedWeights(torch.from_numpy(indices), used))
 
 
-def cluster_indices(tensor: np.ndarray, count: int, start: str = "linear", seed: int = 0) -> tuple[np.ndarray, int]:
+def cluster_indices(tensor: np.ndarray, count: int) -> tuple[np.ndarray, int]:
     """For each item 0 if it is zero, or 1 + the cluster it is in; and the number of clusters, `count` at most."""
     indices = np.zeros(tensor.shape, np.int64)
     live = tensor != 0
     if not live.any():
         return indices, 0
-    centroids = cluster(tensor[live], count, start, seed)
+    centroids = cluster(tensor[live], count)
     # Numbered anew: with centroids a rounding apart one may have no member.
     used, members = np.unique(nearest(tensor[live].astype(np.float64), centroids), return_inverse=True)
     indices[live] = 1 + members

@@ -1,7 +1,7 @@
 """Labelled images to batches: loading, anchor assignment, previews."""
 
-from .formats.open_dataset import open_dataset
+from .formats.open_dataset import load_dataset
 from .loader import DetectionData, make_loader
 from .sample import Sample
 
-__all__ = ["DetectionData", "Sample", "make_loader", "open_dataset"]
+__all__ = ["DetectionData", "Sample", "make_loader", "load_dataset"]

@@ -56,7 +56,7 @@ def plot_dead_units(path: str | Path, history: History) -> None:
     figure = make_figure(2.2 + max(width, 6 / len(parts)) * len(parts), 1.6 + 0.24 * len(first.layers))
     all_axes = figure.subplots(1, len(parts), sharey=True, squeeze=False).ravel()
     for axes, (title, shares, colours) in zip(all_axes, parts):
-        picture = axes.pcolormesh(
+        heat_map = axes.pcolormesh(
             _edges(history.epochs), np.arange(len(first.layers) + 1), 100 * shares.T, cmap=colours, vmin=0, vmax=100
         )
         if len(history.epochs) <= MOST_WRITTEN:
@@ -72,7 +72,7 @@ def plot_dead_units(path: str | Path, history: History) -> None:
         axes.set(xlabel="epoch", title=title)
         if len(history.epochs) <= MOST_WRITTEN:
             axes.set_xticks(history.epochs)
-        figure.colorbar(picture, ax=axes, label="share of the layer's units (%)", shrink=0.7)
+        figure.colorbar(heat_map, ax=axes, label="share of the layer's units (%)", shrink=0.7)
     all_axes[0].invert_yaxis()
     all_axes[0].set_ylabel("layer (units)")
     save(figure, path)

@@ -18,7 +18,7 @@ from ..data.loader import DetectionData, make_loader
 from ..data.sample import Sample
 from ..models.squeezedet import SqueezeDet
 
-BINS = 50  # of [0, 1]
+BINS = 100  # of [0, 1]; the detector's default threshold is the border of two
 BATCH = 8
 
 

@@ -16,12 +16,12 @@ from ..data.sample import Sample
 from .activations import Measurement, measure
 from .history import History, load_history, save_history
 
-PICTURES = 32  # a unit that none of so many images makes fire is of no use; 64 at most
-MOST_PICTURES = 64
+MONITORED_IMAGES = 32  # a unit that none of so many images makes fire is of no use; 64 at most
+MOST_IMAGES = 64
 # A squeeze layer of 16 units with one left passes one number a position on: what was learnt behind it is lost.
 DEAD_SHARE = 0.9
-# Up to half of a narrow layer's units die in a sound run, and recover; layers of a run with too high a learning rate of
-# which more died did not (docs/history.md, 'Dying ReLUs').
+# Up to half of a narrow layer's units die in a sane run, and recover; layers of a run at too high a rate of which more
+# died did not (docs/history.md, "Dying ReLUs").
 DEAD_RISE = 0.5
 
 
@@ -70,7 +70,7 @@ def find_warnings(before: History, found: Measurement) -> list[str]:
     return lines
 
 
-def monitored_images(samples: Sequence[Sample], spec: ModelSpec, count: int = PICTURES) -> torch.Tensor:
+def monitored_images(samples: Sequence[Sample], spec: ModelSpec, count: int = MONITORED_IMAGES) -> torch.Tensor:
     """(N, 3, H, W) float32: up to `count` images, evenly from the list, whole and unchanged, as the net takes them."""
     data = DetectionData(samples, spec, None, seed=0, epoch=0)
     chosen = np.linspace(0, len(samples) - 1, min(count, len(samples))).round().astype(int)

@@ -25,8 +25,8 @@ def filter_tiles(weight: np.ndarray) -> list[np.ndarray]:
     bright as it can be: an image of what excites it, in its true colours."""
     strongest = np.abs(weight).max(axis=(1, 2, 3), keepdims=True)
     scale = np.maximum(np.maximum(strongest, FAINT * strongest.max()), 1e-12)
-    pictures = np.uint8(np.round(127.5 + 127.5 * weight / scale)).transpose(0, 2, 3, 1)
-    return [cv2.resize(picture, (TILE, TILE), interpolation=cv2.INTER_NEAREST) for picture in pictures]
+    tiles = np.uint8(np.round(127.5 + 127.5 * weight / scale)).transpose(0, 2, 3, 1)
+    return [cv2.resize(tile, (TILE, TILE), interpolation=cv2.INTER_NEAREST) for tile in tiles]
 
 
 def plot_conv1_filters(path: str | Path, net: nn.Module) -> None:

@@ -18,7 +18,7 @@ def keep_freed_memory() -> bool:
 
     glibc fetches every array of 32 MiB or more from the system anew (mallopt(3), M_MMAP_THRESHOLD), and each 4 KiB page
     of it costs an interruption at its first touch: 51,500 in a training step of 16 images at 320 px, and a quarter of
-    its time (docs/experiments.md, "Time of a training step").
+    its time (docs/history.md, "Time of a training step").
 
     Returns:
         Whether there is a glibc to tell so. Elsewhere nothing changes.

@@ -13,7 +13,7 @@ class Matches:
 
     Attributes:
         scores: (n,), falling.
-        hit: (n,) bool: the detection found an object that no better one had found.
+        true_positive: (n,) bool: the detection found an object that no better one had found.
         objects: how many objects there were to find, difficult ones not counted.
     """
 

@@ -20,13 +20,13 @@ class Accuracy:
     """Over so many images: top1 and top5, shares in [0, 1] of those whose class has the highest score, or one of the
     five highest; loss, their mean cross-entropy in nats."""
 
-    pictures: int
+    images: int
     top1: float
     top5: float
     loss: float
 
     def __str__(self) -> str:
-        return f"top-1 {100 * self.top1:.1f} %, top-5 {100 * self.top5:.1f} % of {self.pictures} images"
+        return f"top-1 {100 * self.top1:.1f} %, top-5 {100 * self.top5:.1f} % of {self.images} images"
 
 
 @torch.no_grad()

@@ -57,13 +57,13 @@ def coco_ap(found: Sequence[Detections], samples: Sequence[Sample], labels: Sequ
 
     known = [only_labelled(*pair) for pair in zip(found, samples)]
     true_rows, found_rows = [], []
-    for photo, (detections, sample) in enumerate(known):
+    for image, (detections, sample) in enumerate(known):
         true_rows += [
-            (photo, class_id, box, {"iscrowd": int(ignore)})
+            (image, class_id, box, {"iscrowd": int(ignore)})
             for class_id, box, ignore in zip(sample.class_ids, sample.boxes_xyxy, sample.ignore)
         ]
         found_rows += [
-            (photo, class_id, box, {"iscrowd": 0, "score": float(score)})
+            (image, class_id, box, {"iscrowd": 0, "score": float(score)})
             for class_id, box, score in zip(detections.class_ids, detections.boxes_xyxy, detections.scores)
         ]
     with redirect_stdout(io.StringIO()):  # it tells of its progress
@@ -82,19 +82,19 @@ def coco_ap(found: Sequence[Detections], samples: Sequence[Sample], labels: Sequ
     )
 
 
-def _coco(rows: list[tuple[int, int, np.ndarray, dict]], photos: int, labels: Sequence[str]):
+def _coco(rows: list[tuple[int, int, np.ndarray, dict]], images: int, labels: Sequence[str]):
     """A pycocotools COCO of (image, class id, box_xyxy, further values)."""
     from pycocotools.coco import COCO
 
     annotations = []
-    for number, (photo, class_id, box, values) in enumerate(rows, start=1):  # pycocotools reads id 0 as "no match"
+    for number, (image, class_id, box, values) in enumerate(rows, start=1):  # pycocotools reads id 0 as "no match"
         x1, y1, x2, y2 = (float(value) for value in box)
         width, height = x2 - x1, y2 - y1
-        item = {"id": number, "image_id": photo, "category_id": int(class_id), "bbox": [x1, y1, width, height]}
+        item = {"id": number, "image_id": image, "category_id": int(class_id), "bbox": [x1, y1, width, height]}
         annotations.append(item | {"area": width * height} | values)
     coco = COCO()
     coco.dataset = {
-        "images": [{"id": photo} for photo in range(photos)],
+        "images": [{"id": image} for image in range(images)],
         "categories": [{"id": i, "name": label} for i, label in enumerate(labels)],
         "annotations": annotations,
     }

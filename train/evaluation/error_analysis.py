@@ -33,30 +33,30 @@ class ErrorSplit:
     objects: np.ndarray
 
 
-def split_errors(photos: Sequence[ImageMatch], classes: int) -> ErrorSplit:
+def split_errors(images: Sequence[ImageMatch], classes: int) -> ErrorSplit:
     """Counts over all images; give images cut at the score in question (`ImageMatch.above`)."""
     detections = {outcome: np.zeros(classes, int) for outcome in COLUMNS}
     missed, objects = np.zeros(classes, int), np.zeros(classes, int)
-    for photo in photos:
+    for match in images:
         for outcome, counts in detections.items():
-            counts += np.bincount(photo.found.class_ids[photo.outcomes == outcome], minlength=classes)
-        missed += np.bincount(photo.sample.class_ids[photo.missed()], minlength=classes)
-        objects += np.bincount(photo.sample.class_ids[~photo.sample.ignore], minlength=classes)
+            counts += np.bincount(match.detections.class_ids[match.outcomes == outcome], minlength=classes)
+        missed += np.bincount(match.sample.class_ids[match.missed()], minlength=classes)
+        objects += np.bincount(match.sample.class_ids[~match.sample.ignore], minlength=classes)
     return ErrorSplit(detections, missed, objects)
 
 
-def confusion_matrix(photos: Sequence[ImageMatch], classes: int) -> np.ndarray:
+def confusion_matrix(images: Sequence[ImageMatch], classes: int) -> np.ndarray:
     """(C + 1, C + 1) int: row: the class of the object, last: no object; column: the name given, last: missed.
 
     Every counted detection stands in one cell: on the diagonal if it is right, beside it if it names an object
     wrongly, in the last row otherwise. A row's diagonal and its last column together are the class's objects.
     """
     matrix = np.zeros((classes + 1, classes + 1), int)
-    for photo in photos:
-        for outcome, object_id, name in zip(photo.outcomes, photo.object_ids, photo.found.class_ids):
+    for match in images:
+        for outcome, object_id, name in zip(match.outcomes, match.object_ids, match.detections.class_ids):
             if outcome in (Outcome.RIGHT, Outcome.CONFUSION):
-                matrix[photo.sample.class_ids[object_id], name] += 1
+                matrix[match.sample.class_ids[object_id], name] += 1
             elif outcome != Outcome.NOT_COUNTED:
                 matrix[classes, name] += 1
-        matrix[:classes, classes] += np.bincount(photo.sample.class_ids[photo.missed()], minlength=classes)
+        matrix[:classes, classes] += np.bincount(match.sample.class_ids[match.missed()], minlength=classes)
     return matrix

@@ -46,7 +46,7 @@ class Evaluation:
     """
 
     labels: Sequence[str]
-    photos: list[ImageMatch]
+    images: list[ImageMatch]
     curves: list[Matches]
     all_classes: Matches
     classes: list[ClassResult]
@@ -71,7 +71,7 @@ class Evaluation:
             if self.coco.objects[size]
         ]
         missed = self.errors.missed.sum()
-        if not any(len(image.found) for image in self.kept) and not self.all_classes.true_positive.any():
+        if not any(len(image.detections) for image in self.kept) and not self.all_classes.true_positive.any():
             return "\n".join([*lines, f"no detection is right, whatever its score; {missed} objects missed"])
         kinds = ", ".join(f"{self.errors.detections[kind].sum()} {name}" for kind, name in COLUMNS.items())
         lines.append(f"detections of score {self.score:.3f} or more: {kinds}; {missed} objects missed")
@@ -149,8 +149,8 @@ def evaluate(
 
 def class_aps(found: Sequence[Detections], samples: Sequence[Sample], labels: Sequence[str]) -> list[ClassResult]:
     """VOC's AP of each class from the detections of each image, as `evaluate`."""
-    photos = [match_image(*pair) for pair in zip(found, samples)]
-    return class_results([rank(photos, class_id) for class_id in range(len(labels))], labels)
+    images = [match_image(*pair) for pair in zip(found, samples)]
+    return class_results([rank(images, class_id) for class_id in range(len(labels))], labels)
 
 
 def evaluate_fully(
@@ -161,15 +161,15 @@ def evaluate_fully(
     Args:
         score: the threshold of Evaluation; None: where the F1 of all classes together is best.
     """
-    photos = [match_image(*pair) for pair in zip(found, samples)]
-    curves = [rank(photos, class_id) for class_id in range(len(labels))]
-    all_classes = rank(photos)
+    images = [match_image(*pair) for pair in zip(found, samples)]
+    curves = [rank(images, class_id) for class_id in range(len(labels))]
+    all_classes = rank(images)
     if score is None:
         score, _ = all_classes.best_threshold()
-    kept = [photo.above(score) for photo in photos]
+    kept = [match.above(score) for match in images]
     return Evaluation(
         labels=labels,
-        photos=photos,
+        images=images,
         curves=curves,
         all_classes=all_classes,
         classes=class_results(curves, labels),

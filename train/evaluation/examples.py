@@ -27,46 +27,46 @@ class Mistake:
     caption: str
 
 
-def wrong_detections(photos: Sequence[ImageMatch], labels: Sequence[str], count: int) -> list[Mistake]:
+def wrong_detections(images: Sequence[ImageMatch], labels: Sequence[str], count: int) -> list[Mistake]:
     """The `count` wrong detections of the highest scores; the object that such a one belongs to is dashed."""
     wrong = [
-        (-float(photo.found.scores[i]), p, int(i))
-        for p, photo in enumerate(photos)
-        for i in np.nonzero(photo.outcomes > Outcome.RIGHT)[0]
+        (-float(match.detections.scores[i]), p, int(i))
+        for p, match in enumerate(images)
+        for i in np.nonzero(match.outcomes > Outcome.RIGHT)[0]
     ]
     mistakes = []
     for _, p, i in sorted(wrong)[:count]:
-        photo, detection = photos[p], photos[p].found[i]
-        object_id = photo.object_ids[i]
-        caption = f"{COLUMNS[photo.outcomes[i]]}: {detection.label} {detection.score:.2f}"
+        match, detection = images[p], images[p].detections[i]
+        object_id = match.object_ids[i]
+        caption = f"{COLUMNS[match.outcomes[i]]}: {detection.label} {detection.score:.2f}"
         if object_id >= 0:
-            caption += f"; dashed: {labels[photo.sample.class_ids[object_id]]}"
-        mistakes.append(_mistake(photo, photo.found[[i]], object_id, caption))
+            caption += f"; dashed: {labels[match.sample.class_ids[object_id]]}"
+        mistakes.append(_mistake(match, match.detections[[i]], object_id, caption))
     return mistakes
 
 
-def missed_objects(photos: Sequence[ImageMatch], labels: Sequence[str], count: int) -> list[Mistake]:
+def missed_objects(images: Sequence[ImageMatch], labels: Sequence[str], count: int) -> list[Mistake]:
     """The `count` missed objects of the largest area, at most one of an image, dashed; with all that was found."""
     missed = []
-    for p, photo in enumerate(photos):
-        sides = photo.sample.boxes_xyxy[:, 2:] - photo.sample.boxes_xyxy[:, :2]
-        areas = np.where(photo.missed(), sides[:, 0] * sides[:, 1], 0)
+    for p, match in enumerate(images):
+        sides = match.sample.boxes_xyxy[:, 2:] - match.sample.boxes_xyxy[:, :2]
+        areas = np.where(match.missed(), sides[:, 0] * sides[:, 1], 0)
         if areas.any():
             missed.append((-float(areas.max()), p, int(areas.argmax())))
     return [
-        _mistake(photos[p], photos[p].found, i, f"missed: {labels[photos[p].sample.class_ids[i]]}")
+        _mistake(images[p], images[p].detections, i, f"missed: {labels[images[p].sample.class_ids[i]]}")
         for _, p, i in sorted(missed)[:count]
     ]
 
 
-def _mistake(photo: ImageMatch, shown: Detections, object_id: int, caption: str) -> Mistake:
-    image = read_image(photo.sample.image_path)
+def _mistake(match: ImageMatch, shown: Detections, object_id: int, caption: str) -> Mistake:
+    image = read_image(match.sample.image_path)
     scale = min(1.0, LONG_SIDE / max(image.shape[:2]))
     image = cv2.resize(image, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
     if object_id >= 0:  # first, so that it crosses no name
-        _draw_dashed(image, photo.sample.boxes_xyxy[object_id] * scale)
+        _draw_dashed(image, match.sample.boxes_xyxy[object_id] * scale)
     image = draw(image, Detections(shown.boxes_xyxy * scale, shown.class_ids, shown.scores, shown.labels))
-    return Mistake(image, f"{caption} ({photo.sample.image_path.name})")
+    return Mistake(image, f"{caption} ({match.sample.image_path.name})")
 
 
 def _draw_dashed(image: np.ndarray, box_xyxy: np.ndarray) -> None:

@@ -38,20 +38,20 @@ class ImageMatch:
 
     Attributes:
         sample: its objects, m of them.
-        found: its detections, n of them, best first.
+        detections: its detections, n of them, best first.
         outcomes: (n,) int, values of Outcome.
         object_ids: (n,) int, the object that the outcome speaks of; -1 for BACKGROUND.
     """
 
     sample: Sample
-    found: Detections
+    detections: Detections
     outcomes: np.ndarray
     object_ids: np.ndarray
 
     def above(self, score: float) -> ImageMatch:
         """The same image with the detections of at least this score: worse ones change nothing for better ones."""
-        kept = self.found.scores >= score
-        return ImageMatch(self.sample, self.found[kept], self.outcomes[kept], self.object_ids[kept])
+        kept = self.detections.scores >= score
+        return ImageMatch(self.sample, self.detections[kept], self.outcomes[kept], self.object_ids[kept])
 
     def missed(self) -> np.ndarray:
         """(m,) bool: the objects, difficult ones aside, that no detection is RIGHT about."""
@@ -96,17 +96,17 @@ def match_image(found: Detections, sample: Sample) -> ImageMatch:
     return ImageMatch(sample, found, outcomes, object_ids)
 
 
-def rank(photos: Sequence[ImageMatch], class_id: int | None = None) -> Matches:
+def rank(images: Sequence[ImageMatch], class_id: int | None = None) -> Matches:
     """The counted detections of one class (None: of all) over all images; equal scores stay in the images' order."""
     scores, hits, objects = [np.zeros(0)], [np.zeros(0, bool)], 0
-    for photo in photos:
-        counted = photo.outcomes != Outcome.NOT_COUNTED
-        true = ~photo.sample.ignore
+    for match in images:
+        counted = match.outcomes != Outcome.NOT_COUNTED
+        true = ~match.sample.ignore
         if class_id is not None:
-            counted &= photo.found.class_ids == class_id
-            true &= photo.sample.class_ids == class_id
-        scores.append(photo.found.scores[counted])
-        hits.append(photo.outcomes[counted] == Outcome.RIGHT)
+            counted &= match.detections.class_ids == class_id
+            true &= match.sample.class_ids == class_id
+        scores.append(match.detections.scores[counted])
+        hits.append(match.outcomes[counted] == Outcome.RIGHT)
         objects += int(true.sum())
     all_scores = np.concatenate(scores)
     order = np.argsort(-all_scores, kind="stable")

@@ -100,7 +100,7 @@ def plot_confusion(matrix: np.ndarray, labels: Sequence[str]) -> bytes:
     figure = make_figure(inches + 1.2, inches)
     axes = figure.subplots()
     shares = 100 * matrix / np.maximum(matrix.sum(axis=1, keepdims=True), 1)
-    picture = axes.imshow(shares, cmap="Blues", vmin=0, vmax=100)
+    heat_map = axes.imshow(shares, cmap="Blues", vmin=0, vmax=100)
     axes.set_xticks(range(len(names)), [*labels, "(missed)"], rotation=60, ha="right", rotation_mode="anchor")
     axes.set_yticks(range(len(names)), names)
     if len(labels) <= MOST_NUMBERED:
@@ -111,7 +111,7 @@ def plot_confusion(matrix: np.ndarray, labels: Sequence[str]) -> bytes:
     axes.axvline(len(labels) - 0.5, color="black", linewidth=1)
     axes.set(xlabel="what the detector says", ylabel="what is there")
     axes.set_title("Confusion matrix: counts, shaded by the share of the row")
-    figure.colorbar(picture, ax=axes, label="share of the row (%)", shrink=0.7)
+    figure.colorbar(heat_map, ax=axes, label="share of the row (%)", shrink=0.7)
     return png_bytes(figure)
 
 

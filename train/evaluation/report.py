@@ -32,7 +32,7 @@ th, td { padding: 3px 12px; text-align: right; border-bottom: 1px solid #e2e8f0;
 th:first-child, td:first-child { text-align: left; } th { background: #edf2f7; }
 tr.total td { font-weight: bold; border-top: 2px solid #a0aec0; }
 img { max-width: 100%; } p { max-width: 80ch; }
-.pictures { display: flex; flex-wrap: wrap; gap: 14px; } figure { margin: 0; max-width: 400px; }
+.images { display: flex; flex-wrap: wrap; gap: 14px; } figure { margin: 0; max-width: 400px; }
 figcaption { font-size: 13px; color: #4a5568; }
 """
 
@@ -57,7 +57,7 @@ def report_html(evaluation: Evaluation, model: str, data: str) -> str:
     missed = missed_objects(e.kept, e.labels, MISTAKES)
     parts = [
         f"<h1>{escape(title)}</h1>",
-        f"<p>{len(e.photos)} images, {e.all_classes.objects} objects of {len(e.labels)} classes; difficult objects and "
+        f"<p>{len(e.images)} images, {e.all_classes.objects} objects of {len(e.labels)} classes; difficult objects and "
         "the classes that an image is not labelled for are not counted. A detection is right if its IoU with an object "
         f"of its class that no surer one has found is at least {HIT_IOU:g}.</p>",
         _table(["measure", "points of 100"], _summary(e)),

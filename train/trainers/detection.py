@@ -17,7 +17,7 @@ from ..common import distributed
 from ..common.errors import TrainError
 from ..common.labels import parse_labels
 from ..data.anchors import find_anchors
-from ..data.formats.open_dataset import open_dataset
+from ..data.formats.open_dataset import load_dataset
 from ..data.loader import Batch, DetectionData, epoch_order, make_loader
 from ..data.multi_scale import SizedData, size_of_step, sizes_around
 from ..data.sample import Sample
@@ -61,7 +61,7 @@ class DetectionTrainer(Trainer):
 
     def __init__(self, config: FitConfig, net: SqueezeDet, spec: ModelSpec, samples: list[Sample]) -> None:
         self.spec, self.samples = spec, samples
-        self.val_samples = open_dataset(config.data, [config.val], spec.labels)
+        self.val_samples = load_dataset(config.data, [config.val], spec.labels)
         freeze(net, config.frozen)
         self.epoch_sizes = config.epoch_sizes
         self.view_teacher = ViewTeacher(config.view_teacher, spec.labels) if config.view_teacher else None
@@ -192,7 +192,7 @@ class DetectionTrainer(Trainer):
 
 def load_samples(config: FitConfig, labels: tuple[str, ...]) -> list[Sample]:
     """The images to train on. Raises TrainError also where they show no object of any class."""
-    samples = open_dataset(config.data, config.splits.split(","), labels, config.annotations or None)
+    samples = load_dataset(config.data, config.splits.split(","), labels, config.annotations or None)
     if not any(len(sample.boxes_xyxy) for sample in samples):
         raise TrainError(f"{config.data}: no object called {' or '.join(labels)}; are these (--labels) its names?")
     return samples

@@ -15,7 +15,7 @@ from ..common.labels import HELP as LABELS_HELP
 from ..common.options import from_dict, from_options, from_yaml, nested, option, require_at_least
 from ..data.formats.open_dataset import ANNOTATIONS_HELP
 from ..data.transforms.augment import AugmentConfig
-from ..diagnosis.monitor import MOST_PICTURES, PICTURES
+from ..diagnosis.monitor import MONITORED_IMAGES, MOST_IMAGES
 from ..engine.config import LoopConfig
 from ..losses import LOSSES, OLD_NAMES, Loss, SqdetLossConfig, SqueezeDet2017LossConfig, SqueezeDetLossConfig
 from ..models.squeezedet import NETS, NetConfig
@@ -55,7 +55,7 @@ class FitConfig(LoopConfig):
     frozen: str = option("conv1,fire2,fire3", "backbone layers that do not learn, comma-separated")
     balance: float = option(0.1, "rare classes are sampled as if this share of the images showed them; 0: off")
     plain_epochs: int = option(0, PLAIN_EPOCHS)
-    watch: int = option(PICTURES, "images on which the activations are measured after each epoch; 0: none")
+    watch: int = option(MONITORED_IMAGES, "images on which the activations are measured after each epoch; 0: none")
     loss: str = option("sqdet", f"one of {', '.join(LOSSES)}; its own options are --NAME.*")
     sqdet: SqdetLossConfig = nested(SqdetLossConfig, aliases=("ours",))
     squeezedet2017: SqueezeDet2017LossConfig = nested(SqueezeDet2017LossConfig, aliases=("gsoc",))
@@ -69,8 +69,8 @@ class FitConfig(LoopConfig):
         require_at_least(self, {"size": SMALLEST, "epochs": 1})
         if self.sizes is not None and (self.size, self.epochs) != (None, None):
             raise TrainError(f"--sizes {self.sizes}: sets sizes and epochs; leave out --size and --epochs, or --sizes")
-        if self.watch > MOST_PICTURES:
-            raise TrainError(f"--watch {self.watch}: expected {MOST_PICTURES} at most")
+        if self.watch > MOST_IMAGES:
+            raise TrainError(f"--watch {self.watch}: expected {MOST_IMAGES} at most")
         if self.net not in (*NETS, FROM_INIT):
             raise TrainError(f"--net {self.net}: there are {', '.join(NETS)}, {FROM_INIT}")
         if self.net == FROM_INIT and not self.init:

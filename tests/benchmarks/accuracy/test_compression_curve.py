@@ -20,6 +20,7 @@ def curve(monkeypatch: pytest.MonkeyPatch, checkpoint: Path, devkit: Path, out: 
     return json.loads((out / "curve.json").read_text())
 
 
+@pytest.mark.slow
 def test_a_point_is_what_it_says(monkeypatch, checkpoint: Path, devkit: Path, tmp_path: Path):
     found = curve(monkeypatch, checkpoint, devkit, tmp_path)
     points = found["points"]
@@ -34,6 +35,7 @@ def test_a_point_is_what_it_says(monkeypatch, checkpoint: Path, devkit: Path, tm
     assert (tmp_path / "curve.png").stat().st_size > 10_000
 
 
+@pytest.mark.slow
 def test_it_goes_on_with_what_is_there(monkeypatch, checkpoint: Path, devkit: Path, tmp_path: Path):
     found = curve(monkeypatch, checkpoint, devkit, tmp_path)
     del found["points"]["0.5-2"]

@@ -11,7 +11,7 @@ from benchmarks.accuracy.oracles import ORACLES, Said, ap_with, compare, name_ob
 from sqdet_cv.boxes.ops import decode
 from tests.helpers import make_spec
 from train.checkpoints.native import net_from_checkpoint
-from train.data.formats.open_dataset import open_dataset
+from train.data.formats.open_dataset import load_dataset
 from train.data.sample import Annotation, make_sample
 from train.detectors.pytorch import TorchDetector
 from train.evaluation.evaluate import EVAL_SCORE_THRESHOLD, evaluate, mean_ap
@@ -120,7 +120,7 @@ def test_a_wrong_path_is_named_in_a_line(monkeypatch, tmp_path: Path):
 
 def test_as_it_is_is_what_eval_measures(monkeypatch, capsys, checkpoint: Path, devkit: Path):
     net, spec = net_from_checkpoint(checkpoint)
-    samples = open_dataset(devkit, ["val"], spec.labels)
+    samples = load_dataset(devkit, ["val"], spec.labels)
     expected = mean_ap(evaluate(TorchDetector(net, spec, EVAL_SCORE_THRESHOLD), samples, spec.labels))
     monkeypatch.setattr(sys, "argv", ["oracles", str(checkpoint), f"--data={devkit}"])
     oracles.main()

@@ -21,6 +21,7 @@ from sqdet_cv.dnn.caffe import read_caffe
 from sqdet_cv.dnn.preprocess import images_to_blob
 from sqdet_cv.spec.detector_spec import VOC_LABELS
 from tests.released import PHOTOS, released_net
+from tests.same_detections import as_rows, assert_same_detections
 from train.checkpoints.native import save_checkpoint
 from train.detectors.pytorch import TorchDetector
 from train.models import build_net
@@ -107,8 +108,9 @@ def test_detector_runs_every_form(exported, options):
         image = cv2.imread(str(photo))
         found, expected = detector(image), reference(image)
         if spec.grid_hw == own.grid_hw:  # else the reference has a ring of cells more
-            assert found.labels == expected.labels
-            np.testing.assert_allclose(found.scores, expected.scores, atol=tolerance)
+            box_margin = 30 * tolerance * max(image.shape)  # of half-precision weights: a few pixels of the photo
+            margins = {"score_margin": tolerance, "box_margin": max(box_margin, 0.5), "score_threshold": 0.2}
+            assert_same_detections(as_rows(found), as_rows(expected), **margins)
         compared += len(found)
     assert compared > 5
 

@@ -7,8 +7,10 @@ import pytest
 
 from export.__main__ import main
 from sqdet_cv import Detector
+from sqdet_cv.boxes.postprocess import SCORE_THRESHOLD
 from sqdet_cv.media.sources import read_image
 from tests.released import MODEL, PHOTOS
+from tests.same_detections import as_rows, assert_same_detections
 
 needs_caffe = pytest.mark.skipif(not hasattr(cv2.dnn, "readNetFromCaffe"), reason="OpenCV 5 reads no Caffe files")
 
@@ -24,9 +26,8 @@ def test_all_files_detect_what_the_released_one_does(tmp_path: Path):
     assert len(expected)
     for suffix in (".onnx", ".sqdet", ".caffemodel"):
         found = Detector(tmp_path / f"voc{suffix}")(picture)
-        assert list(found.labels) == list(expected.labels), suffix
-        for mine, theirs in zip(found, expected):
-            assert mine.box_xyxy == pytest.approx(theirs.box_xyxy, abs=0.05)
+        margins = {"score_margin": 1e-4, "box_margin": 0.05, "score_threshold": SCORE_THRESHOLD}
+        assert_same_detections(as_rows(found), as_rows(expected), **margins)
 
 
 def test_without_a_caffe_importer_the_others_are_written(tmp_path: Path, monkeypatch, capsys):

@@ -16,6 +16,7 @@ from export.onnx.model import INPUT, detector_model
 from export.packed.writer import pack
 from tests.helpers import make_spec
 from tests.released import DETECTIONS, PHOTOS, SCORE_THRESHOLD, released_net
+from tests.same_detections import as_rows, assert_same_detections
 from train.checkpoints.exported import SUFFIXES
 from train.checkpoints.native import net_from_checkpoint
 from train.common.errors import TrainError
@@ -30,10 +31,10 @@ def test_stored_detections_are_pytorchs():
     stored = json.loads(DETECTIONS.read_text())
     for path in PHOTOS:
         found = detector(cv2.imread(str(path)))
-        assert list(found.labels) == [row["label"] for row in stored[path.name]], path.name
-        for mine, row in zip(found, stored[path.name]):
-            assert mine.score == pytest.approx(row["score"], abs=1e-4)
-            assert mine.box_xyxy == pytest.approx(row["box_xyxy"], abs=0.05)
+        expected = [tuple(row.values()) for row in stored[path.name]]
+        assert_same_detections(
+            as_rows(found), expected, score_margin=1e-4, box_margin=0.05, score_threshold=SCORE_THRESHOLD
+        )
 
 
 CONFIGS = {

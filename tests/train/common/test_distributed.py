@@ -54,6 +54,7 @@ def run_two(words: list[str], program: tuple[str, ...] = ("-m", "train")) -> tup
     return process.returncode, printed, errors
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("loss", LOSSES)
 def test_two_processes_end_with_the_weights_of_one_with_the_doubled_batch(fit_devkit: Path, tmp_path: Path, loss: str):
     """The net has no BatchNorm, and no dropout is drawn. The last step of an epoch has two images."""
@@ -82,6 +83,7 @@ def load_start(devkit: Path, tmp_path: Path, settings: dict) -> list[tuple[str, 
     return list(load_checkpoint(tmp_path / "start" / "last.pt")["model"].items())
 
 
+@pytest.mark.slow
 def test_two_processes_print_once_and_resume_bit_for_bit(fit_devkit: Path, tmp_path: Path):
     """With dropout, which each draws for itself; stopped by Ctrl-C in mid-run."""
     settings = {"net": "squeezedet", "batch": 2, "sizes": "64:6", "save_steps": 1}
@@ -119,6 +121,7 @@ print(code, "with", len(gloo_threads()), "threads of gloo")
 """
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="the names of threads are Linux's")
 def test_no_thread_of_the_joined_processes_outlives_the_command(fit_devkit: Path, tmp_path: Path):
     """One that does can abort the process while Python ends: "terminate called without an active exception"."""
@@ -129,6 +132,7 @@ def test_no_thread_of_the_joined_processes_outlives_the_command(fit_devkit: Path
     assert printed.count("0 with 0 threads of gloo") == 2, printed
 
 
+@pytest.mark.slow
 def test_two_processes_stop_together_on_a_bad_loss(fit_devkit: Path, tmp_path: Path):
     code, _, errors = run_two(fit_words(fit_devkit, tmp_path / "run", lr=1e30, warmup=0, batch=2, save_steps=100))
     assert code != 0
@@ -137,6 +141,7 @@ def test_two_processes_stop_together_on_a_bad_loss(fit_devkit: Path, tmp_path: P
     assert not (tmp_path / "run" / "last.pt").exists()
 
 
+@pytest.mark.slow
 def test_a_classifier_too(colour_data: Path, tmp_path: Path):
     settings = {"dropout": 0, "epochs": 2}
     assert run_command(classify_words(colour_data, tmp_path / "one", batch=6, **settings)) == 0

@@ -3,32 +3,10 @@ from __future__ import annotations
 import itertools
 
 import numpy as np
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from train.compress.kmeans import STARTS, cluster, first_centroids, nearest
-
-VALUES = np.array([-4.0, -1, -1, 0, 1, 1, 1, 6])
-FIRST = {"linear": [-4, 1, 6], "density": np.quantile(VALUES, [1 / 6, 1 / 2, 5 / 6])}
-
-
-@pytest.mark.parametrize(("start", "expected"), FIRST.items(), ids=FIRST)
-def test_first_centroids(start: str, expected: list[float]):
-    np.testing.assert_allclose(first_centroids(VALUES, 3, start), expected)
-
-
-def test_random_first_centroids_are_values_and_hang_on_the_seed():
-    values = np.arange(100.0)
-    first = [first_centroids(values, 5, "random", seed) for seed in (0, 0, 1)]
-    assert np.array_equal(first[0], first[1])
-    assert not np.array_equal(first[0], first[2])
-    assert set(first[0]) <= set(values)
-
-
-def test_an_unknown_start_is_named():
-    with pytest.raises(ValueError, match="'best': there are linear, density, random"):
-        first_centroids(VALUES, 3, "best")
+from train.compress.kmeans import cluster, nearest
 
 
 def slow_lloyd(values: np.ndarray, centroids: np.ndarray) -> np.ndarray:
@@ -41,22 +19,16 @@ def slow_lloyd(values: np.ndarray, centroids: np.ndarray) -> np.ndarray:
         centroids = moved
 
 
-@pytest.mark.parametrize("start", STARTS)
-def test_it_is_lloyds_algorithm(start: str):
+def test_it_is_lloyds_algorithm():
     values = np.sort(np.random.default_rng(3).normal(size=500))
-    expected = slow_lloyd(values, first_centroids(values, 8, start))
-    np.testing.assert_allclose(cluster(values, 8, start), expected, atol=1e-9)
+    expected = slow_lloyd(values, np.linspace(values[0], values[-1], 8))
+    np.testing.assert_allclose(cluster(values, 8), expected, atol=1e-9)
 
 
-@pytest.mark.parametrize("start", STARTS)
-def test_separate_heaps_are_found(start: str):
+def test_separate_heaps_are_found():
     rng = np.random.default_rng(0)
     values = np.concatenate([centre + rng.uniform(-0.1, 0.1, 50) for centre in (-9.0, 0.0, 9.0)])
-    if start == "random":  # the one that can begin with two centroids in a heap, and stay so
-        best = min((cluster(values, 3, start, seed) for seed in range(10)), key=lambda c: distance(values, c))
-    else:
-        best = cluster(values, 3, start)
-    np.testing.assert_allclose(best, [-9, 0, 9], atol=0.1)
+    np.testing.assert_allclose(cluster(values, 3), [-9, 0, 9], atol=0.1)
 
 
 def test_no_centroid_is_wasted_on_the_hole_that_pruning_leaves():
@@ -71,10 +43,10 @@ def distance(values: np.ndarray, centroids: np.ndarray) -> float:
     return float(((values - centroids[nearest(values, centroids)]) ** 2).sum())
 
 
-@given(st.lists(st.floats(-100, 100, width=32), min_size=1, max_size=40), st.integers(1, 8), st.sampled_from(STARTS))
-def test_any_values(values: list[float], k: int, start: str):
+@given(st.lists(st.floats(-100, 100, width=32), min_size=1, max_size=40), st.integers(1, 8))
+def test_any_values(values: list[float], k: int):
     values = np.array(values)
-    centroids = cluster(values, k, start)
+    centroids = cluster(values, k)
     assert len(centroids) == min(k, len(np.unique(values)))
     assert np.all(np.diff(centroids) > 0)
     brute = np.abs(values[:, None] - centroids).min(axis=1)

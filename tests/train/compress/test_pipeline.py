@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import os
-import signal
 from pathlib import Path
 
 import numpy as np
@@ -14,11 +12,13 @@ import torch
 from export.graph.trace import trace
 from export.onnx.model import INPUT, detector_model
 from export.packed.writer import pack
+from tests.train.stopping import stop_in_step
 from train.__main__ import main
 from train.checkpoints.native import load_checkpoint, net_from_checkpoint, save_checkpoint
 from train.compress.config import CompressConfig
 from train.data.transforms.augment import AugmentConfig
 from train.models.fuse import convolutions
+from train.models.profile import zero_share
 from train.trainers.detection import DetectionTrainer
 from train.trainers.detection_config import FitConfig
 
@@ -35,13 +35,14 @@ def reference(checkpoint: Path, devkit: Path, tmp_path_factory) -> Path:
 
 def assert_pruned_and_shared(path: Path, values: int) -> None:
     net, _ = net_from_checkpoint(path)
+    assert zero_share(net) == pytest.approx(0.7, abs=1e-4)
     for name, conv in convolutions(net).items():
         weight = conv.weight.detach()
-        assert int((weight == 0).sum()) == round(0.7 * weight.numel()), name
-        assert len(weight.unique()) == values + 1, name
+        assert len(weight.unique()) <= values + 1, name
         assert not (weight.numpy().view(np.uint32) == 0x80000000).any(), name
 
 
+@pytest.mark.slow
 def test_what_a_run_leaves_behind(reference: Path, checkpoint: Path):
     names = ["args.yaml", "compressed.pt", "folded.pt", "prune", "pruned.pt", "share"]
     assert sorted(path.name for path in reference.iterdir()) == names
@@ -51,6 +52,7 @@ def test_what_a_run_leaves_behind(reference: Path, checkpoint: Path):
     assert net_from_checkpoint(reference / "compressed.pt")[1] == net_from_checkpoint(checkpoint)[1]
 
 
+@pytest.mark.slow
 def test_the_centroids_learn(reference: Path, checkpoint: Path, devkit: Path, tmp_path: Path):
     """The same pruned net, shared with and without the last epoch: the same members, other values."""
     (tmp_path / "run").mkdir()
@@ -74,6 +76,7 @@ def test_one_shot_needs_no_photos(checkpoint: Path, devkit: Path, tmp_path: Path
     assert not (tmp_path / "run" / "prune").exists()
 
 
+@pytest.mark.slow
 def test_a_net_that_began_with_another(checkpoint: Path, devkit: Path, tmp_path: Path):
     """`fit --net init --init X`, as README trains; by now X may be gone."""
     net, spec = net_from_checkpoint(checkpoint)
@@ -96,6 +99,7 @@ def test_sharing_alone(checkpoint: Path, devkit: Path, tmp_path: Path):
     assert {len(conv.weight.unique()) for conv in convolutions(net).values()} == {8}
 
 
+@pytest.mark.slow
 def test_it_is_retrained_with_norms_and_exported_without(reference: Path):
     states = {name: load_checkpoint(reference / f"{name}.pt")["model"] for name in ("prune/last", "pruned")}
     norms = {name: [key for key in state if key.endswith("running_var")] for name, state in states.items()}
@@ -110,6 +114,7 @@ def test_the_result_is_of_the_asked_size(checkpoint: Path, devkit: Path, tmp_pat
         assert net_from_checkpoint(out / "compressed.pt")[1] == expected
 
 
+@pytest.mark.slow
 def test_frozen_layers_do_not_learn(checkpoint: Path, devkit: Path, tmp_path: Path):
     out = tmp_path / "run"
     assert run(words(checkpoint, devkit, out, epochs=1, bits=0, sparsity=0, frozen="conv1,fire4")) == 0
@@ -126,19 +131,12 @@ def test_frozen_layers_do_not_learn(checkpoint: Path, devkit: Path, tmp_path: Pa
 STOPS = {"in the pruning": 2, "in its last step": STEPS, "in the first step of the centroids": STEPS + 1}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("stopped", STOPS.values(), ids=STOPS)
 def test_a_run_stopped_after_any_step_resumes_bit_for_bit(
     checkpoint: Path, devkit: Path, reference: Path, tmp_path: Path, monkeypatch, capsys, stopped: int
 ):
-    done, step, out = [], DetectionTrainer._train_step, tmp_path / "run"
-
-    def stop_after_step(self: DetectionTrainer, *args: object) -> dict:
-        done.append(1)
-        if len(done) == stopped:
-            os.kill(os.getpid(), signal.SIGINT)
-        return step(self, *args)
-
-    monkeypatch.setattr(DetectionTrainer, "_train_step", stop_after_step)
+    done, out = stop_in_step(monkeypatch, DetectionTrainer, stopped), tmp_path / "run"
     assert run(words(checkpoint, devkit, out)) == 130
     assert f"go on with --resume {out}\n" in capsys.readouterr().out
     assert not (out / "compressed.pt").exists()
@@ -155,6 +153,7 @@ def assert_same_run(out: Path, reference: Path) -> None:
             assert [k for k in a[key] if not torch.equal(a[key][k], b[key][k])] == [], (name, key)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("file", ["last.pt", "pruned.pt", "compressed.pt"])
 def test_a_crash_before_a_file_loses_nothing(
     checkpoint: Path, devkit: Path, reference: Path, tmp_path: Path, monkeypatch, file: str
@@ -197,8 +196,8 @@ def test_the_packed_file_is_smaller_by_the_expected_factor(reference: Path):
     assert sizes["folded"] > 10 * sizes["compressed"]
 
 
-@pytest.mark.parametrize(("mosaic", "expected"), [(-1.0, 0.25), (0.0, 0.0), (0.5, 0.5)])
-def test_mosaics_are_those_of_the_checkpoint_unless_asked_for(mosaic: float, expected: float):
+@pytest.mark.parametrize(("mosaic", "expected"), [(None, 0.25), (0.0, 0.0), (0.5, 0.5)])
+def test_mosaics_are_those_of_the_checkpoint_unless_asked_for(mosaic: float | None, expected: float):
     trained = FitConfig(augment=AugmentConfig(mosaic=0.25, flip=0.1))
     config = CompressConfig(data="d", size=64, mosaic=mosaic).fit_config(trained, "prune", 1, 0.01)
     assert config.augment == AugmentConfig(mosaic=expected, flip=0.1)
@@ -218,19 +217,17 @@ BAD = {
     "all weights": ({"sparsity": 1}, "--sparsity 1.0: expected at least 0, below 1"),
     "too many bits": ({"bits": 9}, "--bits 9: expected 0 to 8"),
     "bias bits": ({"bias_bits": -1}, "--bias-bits -1: expected 0 to 8"),
-    "scope": ({"scope": "channel"}, "--scope channel: there are layer, global"),
-    "start": ({"start": "best"}, "--start best: there are linear, density, random"),
     "epochs": ({"epochs": -1}, "--epochs -1: expected 0 or more"),
     "ramp": ({"ramp": 0}, "--ramp 0.0: expected above 0, at most 1"),
     "centroid part": ({"centroid_part": 2}, "--centroid-part 2.0: expected 0 to 1"),
     "frozen": ({"frozen": "conv9"}, "no backbone layer called 'conv9'"),
-    "mosaic": ({"mosaic": 1.5}, "--mosaic 1.5: expected 0 to 1, or -1"),
+    "mosaic": ({"mosaic": 1.5}, "--mosaic 1.5: expected 0 to 1"),
     "plain epochs": ({"plain_epochs": -1}, "--plain-epochs -1: expected 0 or more"),
     "view teacher": ({"view_teacher": "/nowhere.cfg"}, "/nowhere.cfg: no such file"),
-    "size": ({"size": 16}, "--size 16: expected 32 or more, or 0"),
+    "size": ({"size": 16}, "--size 16: expected 32 or more"),
     "tiny budget": ({"budget": 100}, "--budget 100: with 1 bit in every layer the weights take about"),
     "no scan": ({"scan": "/nowhere.json"}, "--scan /nowhere.json: not a sensitivity.json"),
-    "budget and scan": ({"scan": "a.json", "budget": 9}, "--budget --scan: the bits are chosen by either"),
+    "budget and scan": ({"scan": "a.json", "budget": 9}, "--budget and --scan"),
     "device": ({"device": "abacus"}, "--device abacus: expected cpu, cuda or auto"),
 }
 

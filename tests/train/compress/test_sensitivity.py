@@ -33,6 +33,7 @@ def test_only_the_named_layer_changes(monkeypatch):
     assert len(seen[1].features.conv1.weight.unique()) == 4
 
 
+@pytest.mark.slow
 def test_a_stopped_scan_goes_on(tmp_path: Path, monkeypatch, capsys):
     net, out = make_net(), tmp_path / "scan"
     save_checkpoint(tmp_path / "a.pt", net, make_spec(), net.state_dict(), {})

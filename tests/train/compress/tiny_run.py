@@ -18,7 +18,7 @@ from train.trainers.detection_config import FitConfig
 from .tiny import CONFIG
 
 OPTIONS = {"sparsity": 0.7, "bits": 3, "bias-bits": 2, "epochs": 2, "centroid-part": 0.5, "every": 1, "size": 64}
-OPTIONS |= {"batch": 4, "warmup": 1, "workers": 0, "save-steps": 1, "scope": "layer"}
+OPTIONS |= {"batch": 4, "warmup": 1, "workers": 0, "save-steps": 1}
 PHOTOS, STEPS = 10, 3  # steps an epoch; one epoch of each stage
 SHAPES = ((20.0, 30.0), (48.0, 24.0))
 

@@ -74,7 +74,7 @@ def test_a_damaged_photo_leaves_no_half_a_folder(devkit: Path, tmp_path: Path, c
 BAD = {
     "margin": (["--margin", "-1"], "--margin -1.0: expected 0 or more"),
     "sides": (["--min-side", "50", "--max-side", "40"], "expected 1 <= MIN <= MAX"),
-    "no such split": (["--lists", "test"], "test.txt: no such list; there are train, val"),
+    "no such split": (["--lists", "test"], "test.txt: no such split; there are train, val"),
     "nothing left": (["--min-side", "200"], "no box of at least 200 pixels"),
 }
 

@@ -32,6 +32,7 @@ def test_every_size_comes_and_stays_for_ten_steps():
     assert drawn != [size_of_step(256, 0.25, 7, 4, step) for step in range(2000)], "epochs differ"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("workers", [0, 1])
 def test_a_run_of_many_sizes_resumes_bit_for_bit(fit_devkit: Path, tmp_path: Path, monkeypatch, workers: int):
     words = {"sizes": "96:1,128:2", "multi_scale": 0.4, "net": "squeezedet"}

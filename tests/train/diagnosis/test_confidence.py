@@ -1,11 +1,13 @@
 from __future__ import annotations
 
+import inspect
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
+from sqdet_cv import Detector
 from sqdet_cv.dnn.preprocess import images_to_blob
 from sqdet_cv.spec.detector_spec import VOC_LABELS
 from tests.helpers import Thing, make_spec, write_devkit, write_list, write_photo
@@ -14,7 +16,8 @@ from train.data.assign import assign
 from train.data.formats.voc import load_voc
 from train.data.loader import DetectionData, read_image
 from train.data.sample import Sample
-from train.diagnosis.confidence import BINS, count_confidences, plot_confidence
+from train.diagnosis import confidence
+from train.diagnosis.confidence import BINS, ConfidenceCounts, count_confidences, plot_confidence
 from train.models import SqueezeDet, build_net
 
 
@@ -91,3 +94,15 @@ def test_negatives_of_unlabelled_classes_do_not_count(tmp_path: Path):
     path = tmp_path / "confidence.png"
     plot_confidence(path, found, "title")
     assert min(read_image(path).shape[:2]) > 400
+
+
+def test_the_threshold_drawn_is_the_detectors_default(tmp_path: Path, monkeypatch):
+    drawn = []
+    monkeypatch.setattr(confidence, "save", lambda figure, path: drawn.append(figure))
+    counts = np.zeros(BINS, int)
+    counts[[44, 45]] = 1, 3  # from 0.44, and from 0.45
+    plot_confidence(tmp_path / "confidence.png", ConfidenceCounts(counts, counts), "title")
+    axes = drawn[0].axes[0]
+    default = inspect.signature(Detector).parameters["score_threshold"].default
+    assert [line.get_xdata()[0] for line in axes.lines] == [default]
+    assert any(f"75 % of them above {default}" in text.get_text() for text in axes.get_legend().get_texts())

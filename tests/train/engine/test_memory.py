@@ -32,6 +32,7 @@ def first_touches(how: str) -> int:
     return int(ran.stdout)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="no glibc")
 def test_arrays_that_come_and_go_reuse_their_pages():
     given_back, kept = first_touches("give back"), first_touches("keep")

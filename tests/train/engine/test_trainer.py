@@ -13,7 +13,7 @@ import torch
 from sqdet_cv.spec.detector_spec import ModelSpec
 from train.checkpoints.native import load_checkpoint
 from train.common.options import from_yaml
-from train.data.formats.open_dataset import open_dataset
+from train.data.formats.open_dataset import load_dataset
 from train.data.loader import Batch, DetectionData, make_loader
 from train.engine.curves import plot_history
 from train.losses import SqdetLoss, SqdetLossConfig
@@ -29,6 +29,7 @@ def rows(out: Path) -> list[dict]:
         return list(csv.DictReader(file))
 
 
+@pytest.mark.slow
 def test_adamw_with_falling_steps_learns_and_resumes(fit_devkit: Path, tmp_path: Path, monkeypatch):
     settings = {"optimizer": "adamw", "schedule": "step", "lr_epochs": "1,2", "lr_gamma": 0.5, "sizes": "64:3"}
     assert run_command(fit_words(fit_devkit, tmp_path / "whole", **settings)) == 0
@@ -45,6 +46,7 @@ def test_adamw_with_falling_steps_learns_and_resumes(fit_devkit: Path, tmp_path:
     )
 
 
+@pytest.mark.slow
 def test_a_run_that_gets_no_better_stops_early(fit_devkit: Path, tmp_path: Path, capsys):
     """With a rate of next to nothing every epoch is as good as the first."""
     words = fit_words(fit_devkit, tmp_path / "run", sizes="64:9", lr=1e-12, patience=2)
@@ -97,6 +99,7 @@ def test_options_of_the_net(fit_devkit: Path, tmp_path: Path):
     assert FitConfig().net_config == NETS["sqdet"][0]
 
 
+@pytest.mark.slow
 def test_a_second_run_by_the_file_of_the_first(fit_devkit: Path, tmp_path: Path):
     assert run_command(fit_words(fit_devkit, tmp_path / "first", sizes="64:1", seed=3)) == 0
     words = ["fit", "--config", str(tmp_path / "first" / "args.yaml"), "--out", str(tmp_path / "second")]
@@ -111,7 +114,7 @@ def test_the_validation_loss_is_that_of_the_averaged_net_on_whole_photos(fit_dev
     spec = ModelSpec.from_json(saved["spec"])
     net = SqueezeDet(NetConfig(**saved["net"]), spec.anchors_per_cell, spec.num_classes).eval()
     net.load_state_dict(saved["ema"])
-    data = DetectionData(open_dataset(fit_devkit, ["val"], spec.labels), spec, None, 0, 0)
+    data = DetectionData(load_dataset(fit_devkit, ["val"], spec.labels), spec, None, 0, 0)
     loss = SqdetLoss(SqdetLossConfig(), spec)
     with torch.no_grad():
         each = [loss(net.split(net(b.images)), b) for b in make_loader(data, [(i, 0) for i in range(len(data))], 1, 0)]
@@ -120,6 +123,7 @@ def test_the_validation_loss_is_that_of_the_averaged_net_on_whole_photos(fit_dev
         assert float(row[f"val_{name}"]) == pytest.approx(np.mean([float(parts[name]) for parts in each]), rel=1e-5)
 
 
+@pytest.mark.slow
 def test_tensorboard_holds_the_numbers_of_results_csv(fit_devkit: Path, tmp_path: Path):
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
@@ -172,6 +176,7 @@ def test_errors_are_one_line(fit_devkit: Path, tmp_path: Path, capsys, changes: 
     assert not (tmp_path / "run").exists()
 
 
+@pytest.mark.slow
 def test_amp_on_a_cpu_computes_in_bfloat16_what_float32_would(fit_devkit: Path, tmp_path: Path, monkeypatch):
     """The weights stay float32, the convolutions round to 8 bits, and the loss is nearly the same; and it resumes."""
     forward, seen = torch.nn.Conv2d.forward, set()

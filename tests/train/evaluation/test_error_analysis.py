@@ -60,7 +60,7 @@ def test_every_detection_and_every_object_is_counted_once(seed: int):
     counted = np.zeros(3, int)
     for photo in photos:
         np.add.at(objects, photo.sample.class_ids[~photo.sample.ignore], 1)
-        np.add.at(counted, photo.found.class_ids[photo.outcomes != Outcome.NOT_COUNTED], 1)
+        np.add.at(counted, photo.detections.class_ids[photo.outcomes != Outcome.NOT_COUNTED], 1)
     right = split.detections[Outcome.RIGHT]
     np.testing.assert_array_equal(split.objects, objects)
     np.testing.assert_array_equal(right + split.missed, objects)

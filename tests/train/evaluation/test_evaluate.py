@@ -77,8 +77,8 @@ def test_the_threshold_is_the_best_for_all_classes_together():
     evaluation = evaluate_fully(FOUND, SAMPLES, LABELS)
     assert evaluation.score == pytest.approx(0.6)
     assert evaluation.all_classes.best_threshold()[1] == pytest.approx(2 / 3)
-    assert [len(photo.found) for photo in evaluation.photos] == [3, 1]
-    assert [len(photo.found) for photo in evaluation.kept] == [2, 1]
+    assert [len(photo.detections) for photo in evaluation.images] == [3, 1]
+    assert [len(photo.detections) for photo in evaluation.kept] == [2, 1]
     assert evaluation.errors.detections[Outcome.RIGHT].tolist() == [0, 1, 1]
 
 

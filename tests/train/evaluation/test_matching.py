@@ -49,7 +49,7 @@ def test_classes_the_photo_is_not_labelled_for_are_left_out():
     found = make_found([(BIRD, 0.9, FAR), (CAT, 0.8, BOX), (DOG, 0.7, BOX)])
     sample = make_sample([(DOG, FAR), (CAT, BOX)], labelled=[CAT])
     photo = match_image(found, sample)
-    assert (photo.found.class_ids.tolist(), photo.outcomes.tolist()) == ([CAT], [RIGHT])
+    assert (photo.detections.class_ids.tolist(), photo.outcomes.tolist()) == ([CAT], [RIGHT])
     assert photo.sample.class_ids.tolist() == [CAT]
 
 

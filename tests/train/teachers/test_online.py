@@ -108,6 +108,7 @@ def test_batches_hold_its_answers_and_workers_change_nothing(sees_birds: None, t
         assert (a.class_probabilities[positive][:, BIRD] == 1).float().mean() < 0.5
 
 
+@pytest.mark.slow
 def test_a_run_is_taught_by_it(sees_birds: None, fit_devkit: Path, tmp_path: Path):
     """Half of the class target is its bird, which the labels' are not."""
     losses = {}

@@ -10,7 +10,7 @@ from sqdet_cv.spec.detector_spec import VOC_LABELS
 from tests.helpers import Thing, write_list, write_photo
 from train.__main__ import main
 from train.common.errors import TrainError
-from train.data.formats.open_dataset import open_dataset
+from train.data.formats.open_dataset import load_dataset
 from train.data.formats.voc import Sample, load_voc, read_annotation
 from train.teachers.pseudo_labels import PseudoLabelConfig, complete, probabilities, pseudo_label, write_annotation
 
@@ -150,6 +150,6 @@ def test_photos_of_one_name_are_refused_before_the_work(tmp_path: Path):
         (tmp_path / "data" / folder).mkdir(parents=True)
         for path in ("JPEGImages/a.jpg", "Annotations/a.xml"):
             (tmp_path / "voc" / path).rename(tmp_path / "data" / folder / Path(path).name)
-    samples = open_dataset(tmp_path / "data", ["all"], ("dog",))
+    samples = load_dataset(tmp_path / "data", ["all"], ("dog",))
     with pytest.raises(TrainError, match=r"2 images are called a; a\.xml"):
         pseudo_label(samples, ("dog",), lambda image: pytest.fail("the teacher was asked"), tmp_path / "out")

@@ -26,6 +26,7 @@ from .classify_runs import BATCH, LABELS, classify_words, load, run_command
 # -- a run ----------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_colours_are_learnt_from_scratch(colour_data: Path, tmp_path: Path, capsys):
     """Chance is 33 %. After half of these epochs it depends on the machine's arithmetic whether all are right."""
     settings = {"epochs": 30, "batch": 6, "lr": 0.02, "ema": 0.8, "save_steps": 100, "dropout": 0.2}
@@ -46,6 +47,7 @@ def test_colours_are_learnt_from_scratch(colour_data: Path, tmp_path: Path, caps
         assert re.fullmatch(said, capsys.readouterr().out), file
 
 
+@pytest.mark.slow
 def test_what_a_run_leaves_behind(classify_reference: Path):
     names = ["args.yaml", "best.pt", "curves.png", "last.pt", "results.csv"]
     assert sorted(path.name for path in classify_reference.iterdir()) == names
@@ -160,6 +162,7 @@ def test_a_damaged_picture_is_named(tmp_path: Path, capsys, workers: int):
     assert_one_line(capsys.readouterr().err, f"error: {data}/train/red/bad.jpg: missing or not an image")
 
 
+@pytest.mark.slow
 def test_one_class_is_not_enough(tmp_path: Path, capsys):
     data = write_colour_folder(tmp_path / "data", {"train": 1, "val": 1})
     for label in LABELS[1:]:
@@ -169,6 +172,7 @@ def test_one_class_is_not_enough(tmp_path: Path, capsys):
     assert_one_line(capsys.readouterr().err, "train: one class, 'blue'; expected two or more")
 
 
+@pytest.mark.slow
 def test_the_best_epoch_is_judged_by_the_val_pictures(colour_data: Path, classify_reference: Path):
     """val_top1 of results.csv is what the averaged weights in best.pt say about them, one by one."""
     net, _, spec = classifier_from_checkpoint(classify_reference / "best.pt")

@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import os
 import signal
-import subprocess
-import sys
-import time
 from pathlib import Path
 
 import pytest
 
 from tests.colour_folder import write_colour_folder
+from tests.train.stopping import stop_in_step, stopped_process
 from train.trainers.classification import ClassificationTrainer
 
-from .classify_runs import ROOT, assert_same_run, classify_words, load, run_command
+from .classify_runs import assert_same_run, classify_words, load, run_command
 
 SIGNALS = {
     "killed": (signal.SIGKILL, -signal.SIGKILL, ""),
@@ -22,34 +19,16 @@ SIGNALS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("sent", "code", "said"), SIGNALS.values(), ids=SIGNALS)
 def test_a_process_stopped_in_mid_epoch_resumes_bit_for_bit(
     colour_data: Path, classify_reference: Path, tmp_path: Path, sent: int, code: int, said: str
 ):
-    """The signal goes to all processes of the run, as a terminal's does; a worker loads the images."""
+    """A worker process loads the images."""
     out = tmp_path / "run"
-    process = subprocess.Popen(
-        [sys.executable, "-m", "train", *classify_words(colour_data, out, workers=1)],
-        cwd=ROOT,
-        env=os.environ | {"OMP_NUM_THREADS": "1"},  # as in this process: sums in another order differ in the last bit
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        start_new_session=True,
-    )
-    try:
-        deadline = time.monotonic() + 300
-        while not (out / "last.pt").exists() and process.poll() is None and time.monotonic() < deadline:
-            time.sleep(0.005)
-        os.killpg(process.pid, sent)
-        printed, errors = process.communicate(timeout=300)
-    finally:
-        if process.poll() is None:
-            os.killpg(process.pid, signal.SIGKILL)
-            process.communicate()
-    assert process.returncode == code, errors
-    assert said in printed
-    assert "Traceback" not in errors
+    returncode, printed, errors = stopped_process(classify_words(colour_data, out, workers=1), out, sent)
+    assert returncode == code, errors
+    assert said in printed and "Traceback" not in errors
     saved = load(out / "last.pt")
     assert 0 < 3 * saved["epoch"] + saved["step"] < 6, "in the midst of the run"
 
@@ -57,21 +36,13 @@ def test_a_process_stopped_in_mid_epoch_resumes_bit_for_bit(
     assert_same_run(out, classify_reference)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("steps", [1, 3, 4, 6], ids=["first", "last of an epoch", "first of the next", "very last"])
 def test_a_run_stopped_after_any_step_resumes_bit_for_bit(
     colour_data: Path, classify_reference: Path, tmp_path: Path, monkeypatch, steps: int
 ):
-    done = []
-    step = ClassificationTrainer._train_step
-
-    def stop_after_step(self: ClassificationTrainer, *args: object) -> float:
-        done.append(1)
-        if len(done) == steps:
-            os.kill(os.getpid(), signal.SIGINT)
-        return step(self, *args)
-
     before = signal.getsignal(signal.SIGINT)
-    monkeypatch.setattr(ClassificationTrainer, "_train_step", stop_after_step)
+    done = stop_in_step(monkeypatch, ClassificationTrainer, steps)
     assert run_command(classify_words(colour_data, tmp_path / "run", save_steps=100)) == 130
     assert len(done) == steps
     assert signal.getsignal(signal.SIGINT) is before

@@ -27,6 +27,7 @@ from .fit_runs import BATCH, fit_words, run_command
 LEARNING_RATES = {"sqdet": 0.02, "squeezedet2017": 0.005, "squeezedet": 0.005}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("loss", LOSSES)
 def test_the_loss_falls(fit_devkit: Path, tmp_path: Path, loss: str):
     """On ten drawn images, without pretrained weights. The confidence may not: its target rises with the boxes."""
@@ -40,6 +41,7 @@ def test_the_loss_falls(fit_devkit: Path, tmp_path: Path, loss: str):
         assert np.mean(values[-2:]) < 0.85 * values[0], part
 
 
+@pytest.mark.slow
 def test_what_a_run_leaves_behind(fit_devkit: Path, fit_reference, capsys):
     out = fit_reference("sqdet")
     assert sorted(path.name for path in out.iterdir()) == [
@@ -86,6 +88,7 @@ def test_the_last_plain_epochs_draw_no_mosaics(fit_devkit: Path, tmp_path: Path)
         assert all(torch.equal(*pair) == same for pair in zip(plain[epoch], mosaics[epoch], strict=True)), epoch
 
 
+@pytest.mark.slow
 def test_frozen_layers_stay_as_they_began(fit_devkit: Path, fit_reference, tmp_path: Path):
     assert (
         run_command(

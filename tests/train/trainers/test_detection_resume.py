@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import signal
-import subprocess
-import sys
-import time
 from pathlib import Path
 
 import pytest
 import torch
 
+from tests.train.stopping import stop_in_step, stopped_process
 from train.__main__ import main
 from train.checkpoints.native import load_checkpoint
 from train.engine import run_folder
@@ -19,7 +16,7 @@ from train.losses import LOSSES
 from train.trainers import detection
 from train.trainers.detection import DetectionTrainer
 
-from .fit_runs import ROOT, assert_same_run, fit_words, interrupted, run_command
+from .fit_runs import assert_same_run, fit_words, interrupted, run_command
 
 SIGNALS = {
     "killed": (signal.SIGKILL, -signal.SIGKILL, ""),
@@ -27,34 +24,16 @@ SIGNALS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("sent", "code", "said"), SIGNALS.values(), ids=SIGNALS)
 def test_a_process_stopped_in_mid_epoch_resumes_bit_for_bit(
     fit_devkit: Path, fit_reference, tmp_path: Path, sent: int, code: int, said: str
 ):
-    """The signal goes to all processes of the run, as a terminal's does; a worker loads the images."""
+    """A worker process loads the images."""
     out = tmp_path / "run"
-    process = subprocess.Popen(
-        [sys.executable, "-m", "train", *fit_words(fit_devkit, out, net="squeezedet", workers=1)],
-        cwd=ROOT,
-        env=os.environ | {"OMP_NUM_THREADS": "1"},  # as in this process: sums in another order differ in the last bit
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        start_new_session=True,
-    )
-    try:
-        deadline = time.monotonic() + 300
-        while not (out / "last.pt").exists() and process.poll() is None and time.monotonic() < deadline:
-            time.sleep(0.01)
-        os.killpg(process.pid, sent)
-        printed, errors = process.communicate(timeout=300)
-    finally:
-        if process.poll() is None:
-            os.killpg(process.pid, signal.SIGKILL)
-            process.communicate()
-    assert process.returncode == code, errors
-    assert said in printed
-    assert "Traceback" not in errors
+    returncode, printed, errors = stopped_process(fit_words(fit_devkit, out, net="squeezedet", workers=1), out, sent)
+    assert returncode == code, errors
+    assert said in printed and "Traceback" not in errors
     saved = load_checkpoint(out / "last.pt")
     assert saved["epoch"] < 2
     assert saved["epoch"] + saved["step"] > 0
@@ -66,22 +45,14 @@ def test_a_process_stopped_in_mid_epoch_resumes_bit_for_bit(
 STEPS = {"first step": 1, "last step of an epoch": 3, "first of the next": 4, "very last": 6}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("net", ["sqdet", "squeezedet"], ids=["BatchNorm", "dropout"])
 @pytest.mark.parametrize("steps", STEPS.values(), ids=STEPS)
 def test_a_run_stopped_after_any_step_resumes_bit_for_bit(
     fit_devkit: Path, fit_reference, tmp_path: Path, monkeypatch, net: str, steps: int
 ):
-    done = []
-    step = DetectionTrainer._train_step
-
-    def stop_after_step(self: DetectionTrainer, *args: object) -> dict:
-        done.append(1)
-        if len(done) == steps:
-            os.kill(os.getpid(), signal.SIGINT)
-        return step(self, *args)
-
     before = signal.getsignal(signal.SIGINT)
-    monkeypatch.setattr(DetectionTrainer, "_train_step", stop_after_step)
+    done = stop_in_step(monkeypatch, DetectionTrainer, steps)
     assert run_command(fit_words(fit_devkit, tmp_path / "run", net=net, save_steps=100)) == 130
     assert len(done) == steps
     assert signal.getsignal(signal.SIGINT) is before
@@ -90,6 +61,7 @@ def test_a_run_stopped_after_any_step_resumes_bit_for_bit(
     assert_same_run(tmp_path / "run", fit_reference(net))
 
 
+@pytest.mark.slow
 def test_a_run_of_before_there_were_several_losses_resumes(
     fit_devkit: Path, fit_reference, tmp_path: Path, monkeypatch
 ):
@@ -105,6 +77,7 @@ def test_a_run_of_before_there_were_several_losses_resumes(
     assert_same_run(tmp_path / "run", fit_reference("sqdet"))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("file", ["last.pt", "best.pt", "results.csv"])
 def test_a_crash_between_the_files_of_an_epoch_loses_none(
     fit_devkit: Path, fit_reference, tmp_path: Path, monkeypatch, file: str

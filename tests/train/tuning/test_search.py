@@ -65,6 +65,7 @@ def peak(monkeypatch):
 # -- searches -------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("loss", ["squeezedet", "squeezedet2017"])
 def test_a_search_finds_the_weight_of_the_loss(devkit: Path, tmp_path: Path, capsys, peak, loss: str):
     peak(lambda config: 0.5 - abs(np.log10(getattr(config, loss).confidence_negative / 3000)) / 10)
@@ -88,6 +89,7 @@ def test_a_search_finds_the_weight_of_the_loss(devkit: Path, tmp_path: Path, cap
     assert cv2.imread(str(out / "tune.png")).std() > 10
 
 
+@pytest.mark.slow
 def test_val_map_is_that_of_the_best_epoch_and_more_trials_go_on(devkit: Path, tmp_path: Path, peak):
     """A whole-number option; the second of two epochs is worse."""
     epochs = []
@@ -107,6 +109,7 @@ def test_val_map_is_that_of_the_best_epoch_and_more_trials_go_on(devkit: Path, t
     assert len(epochs) == 2 * len(set(epochs)), "no trial is run twice"
 
 
+@pytest.mark.slow
 def test_a_search_stopped_in_a_trial_goes_on_to_the_same_result(devkit: Path, tmp_path: Path, monkeypatch, capsys):
     """Ctrl-C in each trial in turn, after one of its two steps; nothing here is replaced but the key press."""
     done = []
@@ -141,6 +144,7 @@ def test_a_search_stopped_in_a_trial_goes_on_to_the_same_result(devkit: Path, tm
     assert (len(done), (whole / "tune.csv").read_bytes()) == (3 * STEPS, before), "a finished search is only told again"
 
 
+@pytest.mark.slow
 def test_a_trial_that_diverges_counts_as_nothing(devkit: Path, tmp_path: Path, capsys, peak):
     """A learning rate of 1e15 does, really; it is not run again."""
     peak(lambda config: 0.25)
@@ -173,6 +177,7 @@ def test_an_error_that_is_no_divergence_ends_the_search(devkit: Path, tmp_path: 
     assert not (tmp_path / "search" / "tune.csv").exists()
 
 
+@pytest.mark.slow
 def test_another_search_is_not_mixed_in(devkit: Path, tmp_path: Path, capsys, peak):
     peak(lambda config: 0.5)
     out = tmp_path / "search"

@@ -17,7 +17,7 @@ HELP = "data set: VOC devkit, COCO (annotations/*.json), YOLO (data.yaml), or im
 ANNOTATIONS_HELP = "folder of XML files that replace those of the data set (python -m train label)"
 
 
-def open_dataset(
+def load_dataset(
     path: str | Path, splits: Sequence[str], labels: Sequence[str], annotations: str | Path | None = None
 ) -> list[Sample]:
     """All images of the named splits. The format is the first of these that is found in the folder:

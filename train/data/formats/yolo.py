@@ -22,7 +22,7 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from sqdet_cv.media.sources import PICTURE_SUFFIXES
+from sqdet_cv.media.sources import IMAGE_SUFFIXES
 
 from ...common.errors import TrainError
 from ..loader import read_image
@@ -104,7 +104,7 @@ def read_txt(path: Path, image_path: Path, names: Sequence[str], known: Sequence
 
 def images_in(folder: Path) -> list[Path]:
     """The images of a folder and of those in it, sorted."""
-    return sorted(path for path in folder.rglob("*") if path.suffix.lower() in PICTURE_SUFFIXES)
+    return sorted(path for path in folder.rglob("*") if path.suffix.lower() in IMAGE_SUFFIXES)
 
 
 def _image_files(place: Path) -> list[Path]:
