@@ -68,7 +68,8 @@ def all_kept(net: SqueezeDet, kept: Mapping[str, torch.Tensor]) -> dict[str, tup
 
 @torch.no_grad()
 def narrow(net: SqueezeDet, kept: Mapping[str, torch.Tensor]) -> SqueezeDet:
-    """A smaller net with copies of the weights that are left. It says what `net` would if the other filters gave 0.
+    """A smaller net with copies of the weights that are left. Its output is that of `net` with the other
+    filters at 0.
 
     Args:
         net: a folded one.
@@ -91,7 +92,7 @@ def narrow(net: SqueezeDet, kept: Mapping[str, torch.Tensor]) -> SqueezeDet:
 
 
 def loss_changes(net: SqueezeDet, batches: Iterable[Batch], loss: Loss) -> dict[str, torch.Tensor]:
-    """How much each filter matters: the squared change of the loss if it were 0, to first order, summed over batches
+    """The importance of each filter: the squared change of the loss if it were 0, to first order, summed over batches
     (arXiv 1906.10771, equation 8; of weights and bias together). (out,) float64 of each convolution in `filters`."""
     convs = {name: convolutions(net)[name] for name in filters(net)}
     found = {name: torch.zeros(conv.out_channels, dtype=torch.float64) for name, conv in convs.items()}
@@ -140,7 +141,7 @@ def choose(
         costs: of one filter of each layer; groups: as of `filters`.
 
     Raises:
-        TrainError: so many filters cannot go.
+        TrainError: that fraction of the filters cannot go.
     """
     orders = {name: values.argsort(stable=True) for name, values in importance.items()}
     steps: list[tuple[float, str, int]] = []  # mean importance by cost, layer, how many filters
@@ -162,7 +163,7 @@ def choose(
 
 
 def check_share(net: SqueezeDet, share: float) -> None:
-    """Raises TrainError if not so many filters can go."""
+    """Raises TrainError if that fraction of the filters cannot go."""
     groups = filters(net)
     equal = {name: torch.ones(convolutions(net)[name].out_channels) for name in groups}
     choose(equal, dict.fromkeys(groups, 1), groups, share)

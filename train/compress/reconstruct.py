@@ -1,4 +1,4 @@
-"""What a narrower net's weights should be so that each layer says what it did: least squares on a few images."""
+"""Fits the weights of a narrower net so that each layer computes what it did before: least squares on a few images."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from ..models.hooks import reading_inputs
 from ..models.squeezedet import SqueezeDet
 from .filter_pruning import all_kept
 
-RIDGE = 1e-4  # pull towards the old weights, as a share of the mean square of the inputs: decides where images do not
+RIDGE = 1e-4  # pull towards the old weights, relative to the mean square of the inputs: decides where images do not
 
 
 @torch.no_grad()

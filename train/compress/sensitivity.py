@@ -88,7 +88,7 @@ def scan_sensitivity(
     """Measures the net with each layer pruned to each sparsity, and with its weights shared at each number of bits.
 
     Args:
-        sparsities: shares of a layer's weights to prune, in [0, 1). bits: 2^bits shared weights, 1 to 8.
+        sparsities: fractions of a layer's weights to prune, in [0, 1). bits: 2^bits shared weights, 1 to 8.
         cache: JSON file that is written after each layer; a scan that was stopped goes on with it.
         conditions: what the numbers depend on beside these arguments; goes into the cache.
 
@@ -111,16 +111,16 @@ def scan_sensitivity(
     return Scan(state["map"], state["pruned"], state["shared"])
 
 
-def read_scan(path: Path, asked: dict) -> dict:
-    """What an earlier, stopped call with the same options found; else those options.
+def read_scan(path: Path, conditions: dict) -> dict:
+    """The numbers of an earlier call with the same options that was stopped; without one, those options.
 
     Raises:
-        TrainError: the file is of a call with others.
+        TrainError: the file was written with other options.
     """
     if not path.is_file():
-        return dict(asked)
+        return dict(conditions)
     found = json.loads(path.read_text())
-    for name, value in asked.items():
+    for name, value in conditions.items():
         if found.get(name) != value:
-            raise TrainError(f"{path}: a scan with {name} {found.get(name)}, not {value}; name another --out")
+            raise TrainError(f"{path}: of a scan with {name} {found.get(name)}, not {value}; name another --out")
     return found

@@ -1,4 +1,4 @@
-"""What a compression came to, layer by layer."""
+"""A compressed net, layer by layer."""
 
 from __future__ import annotations
 

@@ -31,7 +31,7 @@ class TuneConfig(FitConfig):
     """The options that all trials share; those of `fit`, in a folder of another name."""
 
     out: str = option("runs/tune", "folder; each trial is a run in OUT/VALUE")
-    watch: int = option(0, "images on which the activations are looked at after each epoch; 0: none")
+    watch: int = option(0, "images on which the activations are measured after each epoch; 0: none")
 
 
 class Trials:
@@ -76,8 +76,8 @@ def find_option(name: str, loss: str) -> tuple[tuple[str, ...], type]:
     Raises:
         TrainError: there is no numeric option of that name, or it belongs to another loss.
     """
-    asked = f"{loss}.{WEIGHTS[name]}" if name in WEIGHTS else current_name(FitConfig, name.replace("-", "_"))
-    path = tuple(asked.split("."))
+    full_name = f"{loss}.{WEIGHTS[name]}" if name in WEIGHTS else current_name(FitConfig, name.replace("-", "_"))
+    path = tuple(full_name.split("."))
     if path[0] in LOSSES and path[0] != loss:
         raise TrainError(f"{name}: has no effect with --loss {loss}")
     numbers = {
@@ -85,9 +85,9 @@ def find_option(name: str, loss: str) -> tuple[tuple[str, ...], type]:
         for other, kind in numeric_options(FitConfig).items()
         if other.split(".")[0] not in LOSSES or other.startswith(f"{loss}.")
     }
-    if asked not in numbers:
+    if full_name not in numbers:
         raise TrainError(f"{name}: no such numeric option; there are {', '.join([*WEIGHTS, *numbers])}")
-    return path, numbers[asked]
+    return path, numbers[full_name]
 
 
 def numeric_options(cls: type, prefix: str = "") -> dict[str, type]:
@@ -117,7 +117,7 @@ def flag(path: tuple[str, ...]) -> str:
 
 
 def check_bounds(low: float, high: float, path: tuple[str, ...], scale: Scale) -> None:
-    """Raises TrainError, which says what was expected of --between."""
+    """Raises TrainError unless LOW and HIGH of --between suit the option and the scale."""
     text = f"--between {low:g} {high:g}"
     if not (math.isfinite(low) and math.isfinite(high) and low < high):
         raise TrainError(f"{text}: expected LOW < HIGH, both finite")
