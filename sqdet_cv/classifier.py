@@ -5,12 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import NamedTuple
 
-import cv2
 import numpy as np
 
 from .dnn.model_file import load_model
 from .dnn.preprocess import classifier_blob
-from .dnn.startup import start_network
+from .dnn.startup import start_model
 from .errors import ModelFileError, SqdetError
 from .spec.classifier_spec import ClassifierSpec
 from .util.images import check_image
@@ -53,7 +52,11 @@ class Classifier:
         if OUTPUT not in self._net.getUnconnectedOutLayersNames():
             outputs = ", ".join(self._net.getUnconnectedOutLayersNames())
             raise ModelFileError(f"{name}: its outputs are {outputs}; expected {OUTPUT}")
-        self._start(name, backend)
+        self.backend, output = start_model(self._net, backend, self._forward, self.spec.input_wh, name)
+        if output.shape != (1, self.spec.num_classes):
+            raise ModelFileError(
+                f"{name}: output {OUTPUT} has shape {output.shape}, but its spec has {self.spec.num_classes} labels"
+            )
 
     def __call__(self, image_bgr: np.ndarray, top: int = 5) -> list[Classification]:
         """The `top` most probable classes of one image, best first; all of them where there are fewer.
@@ -79,17 +82,3 @@ class Classifier:
     def _forward(self, blob: np.ndarray) -> np.ndarray:
         self._net.setInput(blob)
         return self._net.forward(OUTPUT)
-
-    def _start(self, name: str, backend: str) -> None:
-        """The first forward shows whether network and spec belong together, before any image is lost."""
-        width, height = self.spec.input_wh
-        blob = np.zeros((1, 3, height, width), np.float32)
-        try:
-            self.backend, output = start_network(self._net, backend, lambda: self._forward(blob))
-        except cv2.error as error:
-            reason = " ".join(str(error.err or error).split())
-            raise ModelFileError(f"{name}: OpenCV cannot run it at {width} x {height} pixels: {reason}") from None
-        if output.shape != (1, self.spec.num_classes):
-            raise ModelFileError(
-                f"{name}: output {OUTPUT} has shape {output.shape}, but its spec has {self.spec.num_classes} labels"
-            )

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-import cv2
 import numpy as np
 
 from .boxes.postprocess import NMS_THRESHOLD, SCORE_THRESHOLD, finish, select_convdet, select_decoded
@@ -15,7 +14,7 @@ from .dnn.backends import CPU
 from .dnn.log_level import quiet_opencv
 from .dnn.model_file import load_model
 from .dnn.preprocess import images_to_blob
-from .dnn.startup import start_network
+from .dnn.startup import start_model
 from .errors import BackendError, ModelFileError, SqdetError
 from .util.images import check_image
 
@@ -124,17 +123,12 @@ class Detector:
         The first forward pass there shows whether network and spec belong together, before any image is lost, and
         whether OpenCV really computes there.
         """
-        width, height = self.spec.input_wh
-        blob = np.zeros((1, 3, height, width), np.float32)
         try:
-            self.backend, outputs = start_network(self._net, backend, lambda: self.forward(blob))
+            self.backend, outputs = start_model(self._net, backend, self.forward, self.spec.input_wh, self._name)
         except BackendError:
             with quiet_opencv():
                 self.backend.apply(self._net)
             raise
-        except cv2.error as error:
-            reason = " ".join(str(error.err or error).split())
-            raise ModelFileError(f"{self._name}: OpenCV cannot run it at {width} x {height} pixels: {reason}") from None
         self._check_shapes(outputs)
 
     def enable_winograd(self, use: bool) -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 import cv2
 
 from ..errors import BackendError
+from ..util.opencv_errors import error_text
 
 
 @dataclass(frozen=True)
@@ -42,7 +43,7 @@ class Backend:
         try:
             listed = self.target_id in cv2.dnn.getAvailableTargets(self.backend_id)
         except cv2.error as error:  # for instance a cuDNN of another version than the one it was built with
-            return f"{self.how_to_get}; OpenCV says: {' '.join(str(error.err or error).split())}"
+            return f"{self.how_to_get}; OpenCV says: {error_text(error)}"
         return None if listed else self.how_to_get
 
     @property

@@ -7,6 +7,7 @@ from collections.abc import Callable
 import cv2
 
 from ..errors import ModelFileError
+from ..util.opencv_errors import error_text
 from .log_level import quiet_opencv
 
 
@@ -23,8 +24,9 @@ def import_network(importer: Callable[[], cv2.dnn.Net], kind: str, name: str) ->
         with quiet_opencv():  # a damaged file prints a page before it raises
             net = importer()
     except cv2.error as error:
-        reason = str(error.err or error).strip().splitlines()[0]
-        raise ModelFileError(f"{name}: OpenCV {cv2.__version__} cannot read it as {kind}: {reason}") from None
+        raise ModelFileError(
+            f"{name}: OpenCV {cv2.__version__} cannot read it as {kind}: {error_text(error)}"
+        ) from None
     if net.empty():
         raise ModelFileError(f"{name}: OpenCV {cv2.__version__} finds no network in it")
     return net

@@ -8,14 +8,48 @@ from functools import cache
 from typing import TypeVar
 
 import cv2
+import numpy as np
 
-from ..errors import BackendError
+from ..errors import BackendError, ModelFileError
+from ..util.opencv_errors import error_text
 from .backends import CPU, Backend, choose_backend, expects_cuda
 from .log_capture import captured_log
 from .log_level import quiet_opencv
 from .placement import require_computed_on
 
 Outputs = TypeVar("Outputs")
+
+
+def start_model(
+    net: cv2.dnn.Net,
+    backend_name: str,
+    forward: Callable[[np.ndarray], Outputs],
+    input_wh: tuple[int, int],
+    model_name: str,
+) -> tuple[Backend, Outputs]:
+    """Runs the first forward pass on a black image, so that a network that does not fit its spec is refused before any
+    image is lost.
+
+    Args:
+        forward: runs the network on a (1, 3, height, width) float32 blob.
+        input_wh: the spec's, in pixels.
+        model_name: for the error.
+
+    Returns:
+        as `start_network`; the caller checks the shapes of the outputs.
+
+    Raises:
+        ModelFileError: the network does not take an input of this size.
+        BackendError: as `start_network`.
+    """
+    width, height = input_wh
+    blob = np.zeros((1, 3, height, width), np.float32)
+    try:
+        return start_network(net, backend_name, lambda: forward(blob))
+    except cv2.error as error:
+        raise ModelFileError(
+            f"{model_name}: OpenCV cannot run it at {width} x {height} pixels: {error_text(error)}"
+        ) from None
 
 
 def start_network(net: cv2.dnn.Net, backend_name: str, forward: Callable[[], Outputs]) -> tuple[Backend, Outputs]:
@@ -52,8 +86,7 @@ def start_network(net: cv2.dnn.Net, backend_name: str, forward: Callable[[], Out
             outputs = forward()
             dump = net.dump()
         except cv2.error as error:
-            reason = " ".join(str(error.err or error).split())
-            raise BackendError(f"backend {backend.name!r} fails at the first forward: {reason}") from None
+            raise BackendError(f"backend {backend.name!r} fails at the first forward: {error_text(error)}") from None
     require_computed_on(backend, dump, log)
     return backend, outputs
 

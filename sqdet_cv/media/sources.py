@@ -19,6 +19,7 @@ import cv2
 import numpy as np
 
 from ..errors import SourceError
+from ..util.opencv_errors import error_text
 from ..util.stderr import muted_stderr
 
 # What a folder or glob picks up. A file that is named outright may have any suffix.
@@ -148,7 +149,7 @@ def read_image(path: str | Path) -> np.ndarray:
         with muted_stderr():
             image_bgr = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
     except cv2.error as error:  # a header that asks for more pixels than OpenCV allows, or a codec not built in
-        raise SourceError(f"{path}: OpenCV refuses to decode it: {_reason(error)}") from None
+        raise SourceError(f"{path}: OpenCV refuses to decode it: {error_text(error)}") from None
     if image_bgr is None:
         raise SourceError(f"{path}: damaged, or not an image that this OpenCV can decode")
     return image_bgr
@@ -245,9 +246,3 @@ def _to_bgr(image: np.ndarray) -> np.ndarray:
     if image.dtype == np.uint16:
         image = (image >> 8).astype(np.uint8)
     return cv2.cvtColor(image, cv2.COLOR_GRAY2BGR) if image.ndim == 2 or image.shape[2] == 1 else image
-
-
-def _reason(error: cv2.error) -> str:
-    # "OpenCV(4.14.0) /io/.../loadsave.cpp:79: error: (-215:Assertion failed) pixels <= X in function 'f'\n"
-    text = " ".join(str(error).split())
-    return re.sub(r".*?\([-\d]+:[^)]*\) ?", "", text, count=1)

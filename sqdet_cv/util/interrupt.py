@@ -8,16 +8,21 @@ from types import FrameType
 
 
 class CtrlC:
-    """Within its block the first Ctrl-C only sets `pressed`, so that a loop can end between two frames and its files
-    be closed properly; the second raises KeyboardInterrupt as usual.
+    """Within its block Ctrl-C only sets `pressed`, so that a loop can end between two frames and close its files.
+
+    Args:
+        second_raises: whether the second Ctrl-C raises KeyboardInterrupt, for a loop that does not come to its end.
+            False where a step must be done whole or not at all, or where one key press can arrive twice: torchrun
+            passes it on to processes that have had it from the terminal.
 
     >>> with CtrlC() as ctrl_c:
     ...     ctrl_c.pressed
     False
     """
 
-    def __init__(self) -> None:
+    def __init__(self, second_raises: bool = True) -> None:
         self.pressed = False
+        self._second_raises = second_raises
 
     def __enter__(self) -> CtrlC:
         # Python allows signal handlers in the main thread only; elsewhere Ctrl-C never arrives anyway.
@@ -31,6 +36,6 @@ class CtrlC:
             signal.signal(signal.SIGINT, self._before)
 
     def _handle(self, number: int, frame: FrameType | None) -> None:
-        if self.pressed:
+        if self.pressed and self._second_raises:
             raise KeyboardInterrupt
         self.pressed = True

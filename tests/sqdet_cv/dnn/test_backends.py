@@ -73,9 +73,10 @@ def test_missing_target_of_a_present_backend(build):
 def test_a_build_that_fails_when_asked(monkeypatch):
     def fail(backend_id):
         if backend_id == dnn.DNN_BACKEND_CUDA:
-            error = cv2.error()
-            error.err = "cuDNN reports version 8.0 which is not compatible with 9.1"
-            raise error
+            reason = "cuDNN reports version 8.0 which is not compatible with 9.1"
+            raise cv2.error(
+                f"OpenCV(4.14.0) /io/init.cpp:51: error: (-217:Gpu API call) {reason} in function 'check'\n"
+            )
         return [0] if backend_id == dnn.DNN_BACKEND_OPENCV else []
 
     monkeypatch.setattr(cv2.dnn, "getAvailableTargets", fail)
