@@ -17,15 +17,37 @@ from ..dnn.model_file import embedded_file
 from ..spec.detector_spec import ModelSpec
 
 
+def add(commands: argparse._SubParsersAction) -> None:
+    """Adds the command to those of `sqdet`."""
+    parser = commands.add_parser(
+        "info",
+        help="versions, what this OpenCV computes with, the embedded model",
+        description="Says what runs here: versions, backends and how to get the missing ones, the embedded model.",
+    )
+    parser.set_defaults(run=run)
+    parser.add_argument("--json", action="store_true", help="as JSON")
+
+
 def run(arguments: argparse.Namespace) -> int:
     """Runs the command; `arguments.json`: as JSON instead of lines for people."""
-    facts = collect()
-    print(json.dumps(facts, indent=1) if arguments.json else as_text(facts))
+    facts = system_info()
+    print(json.dumps(facts, indent=1) if arguments.json else _as_text(facts))
     return 0
 
 
-def collect() -> dict[str, Any]:
-    """What the command says, as JSON's types. Starts the embedded model, to see what `auto` really uses."""
+def system_info() -> dict[str, Any]:
+    """Versions, backends and the embedded model, as types that JSON has.
+
+    Starts the embedded model, to see what `auto` really uses.
+
+    Returns:
+        sqdet, python, numpy, opencv: versions; auto: the name of the backend that `auto` uses; backends: a list of
+        name, constants, available, and needs (what is missing, None where it is available); model: name, bytes,
+        input_wh, labels.
+
+    >>> system_info()["auto"]  # doctest: +SKIP
+    'opencv'
+    """
     detector = Detector(backend="auto")
     backends = [
         {
@@ -52,8 +74,7 @@ def collect() -> dict[str, Any]:
     }
 
 
-def as_text(facts: dict[str, Any]) -> str:
-    """The facts of `collect` as lines, without a newline at the end."""
+def _as_text(facts: dict[str, Any]) -> str:
     model = facts["model"]
     width, height = model["input_wh"]
     lines = [

@@ -5,9 +5,8 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from ..dnn.packed import unpack
+from ..dnn.model_file import unpack_file
 from ..errors import ModelFileError
-from ..util.atomic_files import write_bytes_atomically
 
 
 def add(commands: argparse._SubParsersAction) -> None:
@@ -29,14 +28,7 @@ def run(arguments: argparse.Namespace) -> int:
     out = arguments.out
     if out.suffix != ".onnx":
         raise ModelFileError(f"--out {out}: expected a name that ends in .onnx")
-    if not arguments.packed.is_file():
-        raise ModelFileError(f"{arguments.packed}: no such model file")
-    onnx, spec_json = unpack(arguments.packed.read_bytes(), str(arguments.packed))
-    write_bytes_atomically(out, onnx)
-    if spec_json is None:
-        print(f"{out}: {len(onnx)} bytes; it was packed without a spec")
-        return 0
-    spec_path = out.with_suffix(".json")
-    write_bytes_atomically(spec_path, spec_json.encode("utf-8"))
-    print(f"{out}: {len(onnx)} bytes, and {spec_path}")
+    spec_path = unpack_file(arguments.packed, out)
+    also = f", and {spec_path}" if spec_path else "; it was packed without a spec"
+    print(f"{out}: {out.stat().st_size} bytes{also}")
     return 0

@@ -14,6 +14,7 @@ from ..errors import ModelFileError, SpecError
 from ..spec.classifier_spec import ClassifierSpec
 from ..spec.detector_spec import ModelSpec
 from ..spec.json_spec import Spec
+from ..util.atomic_files import write_bytes_atomically, write_text_atomically
 from . import packed
 from .caffe import read_caffe, require_caffe_importer
 from .importers import import_network
@@ -74,6 +75,30 @@ def load_model(path: str | Path | None = None, spec_type: type[Any] = ModelSpec)
     if suffix == ".caffemodel":
         return read_caffe(_read_beside(file, f"{stem}.prototxt", "prototxt", name).encode(), data, name), spec
     return read_onnx(data, name), spec
+
+
+def unpack_file(path: str | Path, onnx_path: str | Path) -> Path | None:
+    """Writes the ONNX model in a packed `.sqdet` file, bit for bit as it was packed, and its spec beside it.
+
+    Returns:
+        the path of the spec, `onnx_path` with the suffix .json; None: it was packed without a spec.
+
+    Raises:
+        ModelFileError: no such file, or it is damaged or none of ours; nothing is written then.
+
+    >>> unpack_file("mine.sqdet", "mine.onnx")  # doctest: +SKIP
+    PosixPath('mine.json')
+    """
+    path, onnx_path = Path(path), Path(onnx_path)
+    if not path.is_file():
+        raise ModelFileError(f"{path}: no such model file")
+    onnx, spec_json = packed.unpack(path.read_bytes(), str(path))
+    write_bytes_atomically(onnx_path, onnx)
+    if spec_json is None:
+        return None
+    spec_path = onnx_path.with_suffix(".json")
+    write_text_atomically(spec_path, spec_json)
+    return spec_path
 
 
 def _read_beside(file: Path | Traversable, beside: str, what: str, name: str) -> str:

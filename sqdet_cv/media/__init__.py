@@ -1,6 +1,7 @@
 """Pixels in and out: images, videos, cameras and streams, drawing, windows."""
 
 from .annotate import FONT, draw, write_text
+from .pipeline import SourceResult, detect_sources
 from .sources import Frame, Source, find_sources, read_image
 from .window import QUIT_KEYS, Window
 from .writers import VideoFile, plan_outputs, write_image
@@ -10,8 +11,10 @@ __all__ = [
     "QUIT_KEYS",
     "Frame",
     "Source",
+    "SourceResult",
     "VideoFile",
     "Window",
+    "detect_sources",
     "draw",
     "find_sources",
     "plan_outputs",

@@ -8,7 +8,7 @@ import pytest
 
 from sqdet_cv import ModelSpec
 from sqdet_cv.cli import main as cli
-from sqdet_cv.dnn.packed import unpack
+from sqdet_cv.dnn import unpack, unpack_file
 
 from ..dnn.test_packed import EVERYTHING, PLAIN, STORED, File
 
@@ -23,7 +23,8 @@ def test_onnx_and_spec(capsys):
     onnx, spec_json = unpack(STORED.read_bytes(), "x")
     assert Path("deep/x.onnx").read_bytes() == onnx and Path("deep/x.json").read_bytes() == spec_json.encode()
     assert ModelSpec.load("deep/x.json").labels
-    assert capsys.readouterr().out == f"{Path('deep/x.onnx')}: {len(onnx)} bytes, and {Path('deep/x.json')}\n"
+    out = capsys.readouterr().out
+    assert all(part in out for part in (str(Path("deep/x.onnx")), str(len(onnx)), str(Path("deep/x.json"))))
 
 
 def test_without_a_spec(capsys):
@@ -31,6 +32,12 @@ def test_without_a_spec(capsys):
     assert cli.main(["unpack", "a.sqdet", "--out", "x.onnx"]) == 0
     assert [path.name for path in Path().iterdir() if path.suffix != ".sqdet"] == ["x.onnx"]
     assert "packed without a spec" in capsys.readouterr().out
+
+
+def test_the_function_beneath_gives_the_path_of_the_spec():
+    assert unpack_file(STORED, "x.onnx") == Path("x.json")
+    Path("a.sqdet").write_bytes(File([PLAIN], spec=b"").to_bytes())
+    assert unpack_file("a.sqdet", "y.onnx") is None and not Path("y.json").exists()
 
 
 @pytest.mark.parametrize(
