@@ -1,4 +1,4 @@
-"""Objects in an image with nothing but cv2 and NumPy: python detect_plain_cv2.py MODEL.onnx PICTURE OUT
+"""Objects in an image with nothing but cv2 and NumPy: python detect_plain_cv2.py MODEL.onnx IMAGE OUT
 
 The model, with the .json that is written beside it, comes from
     python -m export onnx CHECKPOINT --head decoded --out MODEL.onnx
@@ -14,15 +14,15 @@ import numpy as np
 SCORE, NMS = 0.45, 0.4  # least score of a detection; IoU above which the weaker of two boxes of a class goes
 
 
-def main(model: str, picture: str, out: str) -> None:
+def main(model: str, path: str, out: str) -> None:
     net = cv2.dnn.readNetFromONNX(np.frombuffer(Path(model).read_bytes(), np.uint8))
     spec = json.loads(Path(model).with_suffix(".json").read_text())  # labels, input size and what to subtract
     if "boxes_xyxy" not in net.getUnconnectedOutLayersNames():
         raise ValueError(f"{model}: has no output boxes_xyxy; expected one of python -m export onnx --head decoded")
-    data = np.frombuffer(Path(picture).read_bytes(), np.uint8)
+    data = np.frombuffer(Path(path).read_bytes(), np.uint8)
     image = cv2.imdecode(data, cv2.IMREAD_COLOR) if len(data) else None
     if image is None:
-        raise ValueError(f"{picture}: not an image that OpenCV can read")
+        raise ValueError(f"{path}: not an image that OpenCV can read")
 
     input_wh = np.array(spec["input_wh"])
     to_image = image.shape[1::-1] / input_wh
@@ -48,7 +48,7 @@ def main(model: str, picture: str, out: str) -> None:
 
 if __name__ == "__main__":
     if len(sys.argv) != 4:
-        sys.exit("usage: python detect_plain_cv2.py MODEL.onnx PICTURE OUT")
+        sys.exit("usage: python detect_plain_cv2.py MODEL.onnx IMAGE OUT")
     try:
         main(*sys.argv[1:])
     except (OSError, ValueError, cv2.error) as error:

@@ -27,14 +27,14 @@ def test_prints_the_best_classes(sample, capsys):
     assert sample.main(["--model", str(CLASSIFIER), "blue.png", "red.png", "--top", "2"]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert len(lines) == 6 and (lines[0], lines[3]) == ("blue.png", "red.png")
-    for line, picture, rank in ((lines[1], "blue.png", 0), (lines[2], "blue.png", 1), (lines[4], "red.png", 0)):
-        answer = Classifier(CLASSIFIER)(cv2.imread(picture))[rank]
+    for line, name, rank in ((lines[1], "blue.png", 0), (lines[2], "blue.png", 1), (lines[4], "red.png", 0)):
+        answer = Classifier(CLASSIFIER)(cv2.imread(name))[rank]
         assert line == f"  {answer.score:.4f} {answer.label}"
     assert lines[1].endswith("blue") and lines[4].endswith("red")
 
 
 @pytest.mark.parametrize("size_wh", [(160, 120), (40, 300), (2, 2)], ids=str)
-def test_writes_annotated_pictures(sample, size_wh: tuple[int, int]):
+def test_writes_annotated_images(sample, size_wh: tuple[int, int]):
     cv2.imwrite("red.png", np.full((size_wh[1], size_wh[0], 3), RED_BGR, np.uint8))
     assert sample.main(["--model", str(CLASSIFIER), ".", "--out", "out"]) == 0
     assert sorted(path.name for path in Path("out").iterdir()) == ["blue.png", "red.png"]
@@ -85,7 +85,7 @@ BAD = {
 
 @pytest.mark.parametrize(("arguments", "said"), BAD.values(), ids=BAD)
 def test_bad_input_is_one_line(sample, capfd, arguments: list[str], said: str):
-    Path("damaged.jpg").write_bytes(b"\xff\xd8\xff\xe0 not much of a picture")
+    Path("damaged.jpg").write_bytes(b"\xff\xd8\xff\xe0 not much of an image")
     try:
         code = sample.main(arguments)
     except SystemExit as error:  # argparse
@@ -95,14 +95,14 @@ def test_bad_input_is_one_line(sample, capfd, arguments: list[str], said: str):
     assert said in err.splitlines()[-1] and "Traceback" not in err
 
 
-def test_a_damaged_picture_does_not_cost_the_others(sample, capsys):
-    Path("pictures").mkdir()
-    Path("pictures/a.jpg").write_bytes(b"\xff\xd8\xff\xe0 not much of a picture")
-    shutil.copy("red.png", "pictures/b.png")
-    assert sample.main(["--model", str(CLASSIFIER), "pictures", "--top", "1"]) == 2
+def test_a_damaged_image_does_not_cost_the_others(sample, capsys):
+    Path("images").mkdir()
+    Path("images/a.jpg").write_bytes(b"\xff\xd8\xff\xe0 not much of an image")
+    shutil.copy("red.png", "images/b.png")
+    assert sample.main(["--model", str(CLASSIFIER), "images", "--top", "1"]) == 2
     out, err = capsys.readouterr()
     assert out.endswith("red\n") and "b.png" in out
-    assert err.startswith("classify_image: pictures/a.jpg: damaged") and err.count("\n") == 1
+    assert err.startswith("classify_image: images/a.jpg: damaged") and err.count("\n") == 1
 
 
 def test_a_model_beside_its_spec_is_enough(sample, tmp_path, capsys):

@@ -73,19 +73,19 @@ def test_infer_bbox_finds_what_detector_finds(built, model):
     assert main(["caffe", str(model), "--infer-bbox", "--out", str(caffe)]) == 0
     assert main(["onnx", str(model), "--size", "416", "--crop", "1", "--out", str(onnx)]) == 0
     detector = Detector(onnx, score_threshold=HIGH_THRESHOLD, nms_threshold=1.0)  # every candidate
-    photos = whole = 0
-    for photo in PHOTOS:
-        found = detector(cv2.imread(str(photo)))
+    with_objects = whole = 0
+    for path in PHOTOS:
+        found = detector(cv2.imread(str(path)))
         expected = found[np.array(kept_by_infer_bbox(found), int)]
-        objects = run(built / "detect_infer_bbox", caffe.with_suffix(".prototxt"), caffe, photo, HIGH_THRESHOLD)
+        objects = run(built / "detect_infer_bbox", caffe.with_suffix(".prototxt"), caffe, path, HIGH_THRESHOLD)
         for label, score, box in objects:
             same = [d for d in found if d.label == label and abs(d.score - score) < 1e-3]
             assert same and box_iou(box[None], np.array([d.box_xyxy for d in same])).max() > 0.9
         if len(found) <= 64:
             assert sorted(label for label, _, _ in objects) == sorted(expected.labels)
             whole += bool(objects)
-        photos += bool(objects)
-    assert photos >= 5 and whole >= 1
+        with_objects += bool(objects)
+    assert with_objects >= 5 and whole >= 1
 
 
 def test_onnx_finds_what_detector_finds(built, model):
@@ -97,9 +97,9 @@ def test_onnx_finds_what_detector_finds(built, model):
     json = onnx.with_suffix(".json")
     json.write_text(json.read_text().replace("null", "1e9"))  # the cap again: cv::FileStorage reads no null
     objects = 0
-    for photo in PHOTOS:
-        found = detector(cv2.imread(str(photo)))
-        ours = run(built / "detect_onnx", onnx, json, photo, THRESHOLD)
+    for path in PHOTOS:
+        found = detector(cv2.imread(str(path)))
+        ours = run(built / "detect_onnx", onnx, json, path, THRESHOLD)
         margins = {"score_margin": 1e-3, "box_margin": 0.5, "score_threshold": THRESHOLD}
         assert_same_detections(ours, as_rows(found), **margins)
         objects += len(ours)

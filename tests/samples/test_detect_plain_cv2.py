@@ -58,11 +58,11 @@ def test_finds_what_was_drawn(tmp_path: Path):
 def test_finds_what_detector_finds(tmp_path: Path, size_wh: tuple[int, int]):
     """Blurred noise of many colours gives boxes everywhere, overlapping and over the border."""
     noise = np.random.default_rng(0).choice([0, 255], (5, 8, 3)).astype(np.uint8)
-    picture = cv2.resize(noise, size_wh, interpolation=cv2.INTER_NEAREST)
-    cv2.imwrite(str(tmp_path / "a.png"), picture)
+    image = cv2.resize(noise, size_wh, interpolation=cv2.INTER_NEAREST)
+    cv2.imwrite(str(tmp_path / "a.png"), image)
     done = run(tmp_path, DETECTOR, "a.png", "found.png")
     detector = Detector(DETECTOR, score_threshold=0.45, nms_threshold=0.4)
-    expected = sorted((one.label, one.score, one.box_xyxy) for one in detector(picture))
+    expected = sorted((one.label, one.score, one.box_xyxy) for one in detector(image))
     found = printed(done.stdout)
     assert len(found) == len(expected) > 1
     for (label, score, box_xyxy), (true_label, true_score, true_box_xyxy) in zip(found, expected):

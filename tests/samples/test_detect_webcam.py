@@ -44,7 +44,7 @@ def test_saves_a_video_without_a_window(sample, monkeypatch):
     assert abs(frames[5].astype(int) - 90).max() > 60  # the box and the frame rate are drawn
 
 
-def test_saves_a_picture(sample):
+def test_saves_an_image(sample):
     cv2.imwrite("a.png", np.full((96, 128, 3), 90, np.uint8))
     assert sample.main(["--source", "a.png", "--save", "found.png"]) == 0
     assert (cv2.imread("found.png") != 90).any()

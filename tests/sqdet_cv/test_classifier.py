@@ -44,23 +44,23 @@ def truth(seen_bgr: np.ndarray, spec: ClassifierSpec) -> np.ndarray:
 
 @pytest.mark.parametrize("seed", range(3))
 def test_probabilities_are_the_formula(classifier: Classifier, seed: int):
-    picture = noise(32, 32, seed)  # needs no resizing
-    expected = truth(picture[8:24, 4:28], classifier.spec)
-    probabilities = classifier.probabilities(picture)
+    image = noise(32, 32, seed)  # needs no resizing
+    expected = truth(image[8:24, 4:28], classifier.spec)
+    probabilities = classifier.probabilities(image)
     assert probabilities.shape == (3,) and probabilities.dtype == np.float32
     np.testing.assert_allclose(probabilities, expected, atol=1e-6)
-    answers = classifier(picture)
+    answers = classifier(image)
     assert [answer.class_id for answer in answers] == np.argsort(-expected).tolist()
     assert [answer.label for answer in answers] == [("blue", "green", "red")[answer.class_id] for answer in answers]
     assert [answer.score for answer in answers] == sorted(probabilities.tolist(), reverse=True)
 
 
 def test_top_says_how_many(classifier: Classifier):
-    picture = noise(40, 30)
-    every = classifier(picture)
+    image = noise(40, 30)
+    every = classifier(image)
     assert len(every) == 3, "five, the default, are not there"
-    assert classifier(picture, top=1) == every[:1]
-    assert classifier(picture, top=np.int64(2)) == every[:2]
+    assert classifier(image, top=1) == every[:1]
+    assert classifier(image, top=np.int64(2)) == every[:2]
 
 
 def test_equal_scores_come_in_the_order_of_the_classes(classifier: Classifier):
@@ -75,9 +75,9 @@ def test_equal_scores_come_in_the_order_of_the_classes(classifier: Classifier):
 def test_center_crop_leaves_the_border_out(resize: dict, border_counts: bool):
     """A red middle in a blue border, which is 1/4 of each side: of 64 pixels the middle 24 x 16 are red alone."""
     spec = ClassifierSpec(("a",), (24, 16), (0.0, 0.0, 0.0), **resize)
-    picture = np.full((300, 200, 3), BLUE_BGR, np.uint8)
-    picture[75:225, 50:150] = RED_BGR
-    blob = classifier_blob(picture, spec)
+    image = np.full((300, 200, 3), BLUE_BGR, np.uint8)
+    image[75:225, 50:150] = RED_BGR
+    blob = classifier_blob(image, spec)
     assert blob.shape == (1, 3, 16, 24)
     assert blob[0, 2, 8, 12] == 255  # red in the middle
     assert (blob[0, 0].max() > 0) == border_counts
@@ -85,21 +85,21 @@ def test_center_crop_leaves_the_border_out(resize: dict, border_counts: bool):
 
 @pytest.mark.parametrize(("side", "left", "top"), [(256, 14, 14), (255, 14, 14), (227, 0, 0)])
 def test_center_crop_is_caffes(side: int, left: int, top: int):
-    picture = noise(side, side)
+    image = noise(side, side)
     spec = ClassifierSpec(("a",), (227, 227), (0.0, 0.0, 0.0), resize="center_crop", resize_side=side)
-    expected = picture[top : top + 227, left : left + 227].transpose(2, 0, 1)[None]
-    np.testing.assert_array_equal(classifier_blob(picture, spec), expected)
+    expected = image[top : top + 227, left : left + 227].transpose(2, 0, 1)[None]
+    np.testing.assert_array_equal(classifier_blob(image, spec), expected)
 
 
 @pytest.mark.parametrize("shape", [(1, 1, 3), (1, 900, 3), (3000, 2000, 3)], ids=str)
-def test_pictures_of_any_size(classifier: Classifier, shape: tuple[int, ...]):
-    picture = np.full(shape, BLUE_BGR, np.uint8)
+def test_images_of_any_size(classifier: Classifier, shape: tuple[int, ...]):
+    image = np.full(shape, BLUE_BGR, np.uint8)
     expected = truth(np.full((16, 24, 3), BLUE_BGR, np.uint8), classifier.spec)
-    np.testing.assert_allclose(classifier.probabilities(picture), expected, atol=1e-6)
+    np.testing.assert_allclose(classifier.probabilities(image), expected, atol=1e-6)
 
 
 @pytest.mark.parametrize(
-    ("picture", "said"),
+    ("image", "said"),
     [
         pytest.param(None, "cv2.imread gives None", id="imread failed"),
         pytest.param("cat.jpg", "str", id="a path"),
@@ -107,9 +107,9 @@ def test_pictures_of_any_size(classifier: Classifier, shape: tuple[int, ...]):
         pytest.param(np.zeros((4, 4, 3), np.float32), "float32", id="float"),
     ],
 )
-def test_not_a_picture(classifier: Classifier, picture: object, said: str):
+def test_not_an_image(classifier: Classifier, image: object, said: str):
     with pytest.raises(SqdetError, match=said):
-        classifier(picture)
+        classifier(image)
 
 
 @pytest.mark.parametrize("top", [0, -1, 1.5, "5", True, None], ids=str)
@@ -163,11 +163,11 @@ def test_a_spec_of_another_channel_order_is_obeyed(model_copy: Path):
     assert Classifier(model_copy)(red)[0].label == "blue"
 
 
-def test_a_picture_stays_as_it_is(classifier: Classifier):
-    picture = cv2.resize(noise(8, 8), (50, 40))
-    before = picture.copy()
-    classifier(picture)
-    np.testing.assert_array_equal(picture, before)
+def test_an_image_stays_as_it_is(classifier: Classifier):
+    image = cv2.resize(noise(8, 8), (50, 40))
+    before = image.copy()
+    classifier(image)
+    np.testing.assert_array_equal(image, before)
 
 
 def test_the_embedded_model_knows_a_cat():

@@ -44,7 +44,7 @@ def test_finds_the_obvious(detector, name, label, true_box):
     assert inside / (area(best.box_xyxy) + area(true_box) - inside) > 0.5
 
 
-def test_same_detections_as_pytorch_in_ten_photos():
+def test_same_detections_as_pytorch_in_ten_images():
     """PyTorch's are stored, so that this also runs where there is no PyTorch; tests/train holds them to be true."""
     detector = Detector(score_threshold=SCORE_THRESHOLD)
     stored = json.loads(DETECTIONS.read_text())
@@ -58,8 +58,8 @@ def test_same_detections_as_pytorch_in_ten_photos():
 
 
 def test_batch_gives_what_single_calls_give(detector):
-    pictures = [read("cat.jpg"), read("astronaut.jpg"), read("cat.jpg")[:, ::-1]]
-    for found, single in zip(detector.detect_batch(pictures), [detector(p) for p in pictures]):
+    images = [read("cat.jpg"), read("astronaut.jpg"), read("cat.jpg")[:, ::-1]]
+    for found, single in zip(detector.detect_batch(images), [detector(p) for p in images]):
         assert_same_detections(
             as_rows(found),
             as_rows(single),
@@ -72,23 +72,23 @@ def test_batch_gives_what_single_calls_give(detector):
 
 def test_thresholds_can_be_set_between_calls():
     detector = Detector(score_threshold=0.05)
-    picture = read("astronaut.jpg")
-    many = detector(picture)
+    image = read("astronaut.jpg")
+    many = detector(image)
     detector.score_threshold = 0.5
-    few = detector(picture)
+    few = detector(image)
     assert 0 < len(few) < len(many) and few.scores.min() > 0.5
     detector.score_threshold, detector.nms_threshold = 0.05, 1.0
-    assert len(detector(picture)) > len(many)
+    assert len(detector(image)) > len(many)
 
 
 @pytest.mark.parametrize("shape", [(1, 1, 3), (1, 900, 3), (5000, 4000, 3)], ids=str)
-def test_pictures_of_any_size(detector, shape):
+def test_images_of_any_size(detector, shape):
     found = detector(np.full(shape, 127, np.uint8))
     height, width = shape[:2]
     assert (found.boxes_xyxy >= 0).all() and (found.boxes_xyxy <= [width, height, width, height]).all()
 
 
-def test_boxes_scale_with_the_picture():
+def test_boxes_scale_with_the_image():
     detector = Detector(score_threshold=SCORE_THRESHOLD)
     small = cv2.resize(read("astronaut.jpg"), detector.spec.input_wh)
     large = small.repeat(2, axis=0).repeat(2, axis=1)  # halving it at the input gives back the very same pixels
@@ -98,7 +98,7 @@ def test_boxes_scale_with_the_picture():
 
 
 @pytest.mark.parametrize(
-    ("picture", "said"),
+    ("image", "said"),
     [
         pytest.param(None, "cv2.imread gives None", id="imread failed"),
         pytest.param("cat.jpg", "str", id="a path"),
@@ -108,9 +108,9 @@ def test_boxes_scale_with_the_picture():
         pytest.param(np.zeros((0, 4, 3), np.uint8), r"\(0, 4, 3\)", id="empty"),
     ],
 )
-def test_not_a_picture(detector, picture, said):
+def test_not_an_image(detector, image, said):
     with pytest.raises(SqdetError, match=said):
-        detector(picture)
+        detector(image)
 
 
 @pytest.mark.parametrize(

@@ -61,7 +61,7 @@ def test_iou_of_known_pairs(a: tuple, b: tuple, expected: float):
     assert box_iou(np.array([a]), np.array([b])).item() == pytest.approx(expected)
 
 
-def test_clip_moves_corners_into_the_picture():
+def test_clip_moves_corners_into_the_image():
     boxes = np.array([[-5, -5, 5, 5], [8, 3, 20, 4], [30, -9, 40, -3], [1, 1, 2, 2]], np.float32)
     np.testing.assert_array_equal(
         clip_boxes(boxes, (10, 6)), [[0, 0, 5, 5], [8, 3, 10, 4], [10, 0, 10, 0], [1, 1, 2, 2]]

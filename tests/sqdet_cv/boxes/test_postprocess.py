@@ -110,7 +110,7 @@ def test_suppress_is_greedy_per_class(seed: int, count: int, threshold: float, o
     assert suppress(boxes, class_ids, scores, threshold).tolist() == _greedy(boxes, class_ids, scores, threshold)
 
 
-def test_classes_do_not_suppress_each_other_outside_the_picture():
+def test_classes_do_not_suppress_each_other_outside_the_image():
     """cv2's batched suppression alone loses the second box."""
     boxes = np.float32([[0, 0, 300, 300], [-301, -301, 0, 0]])
     assert suppress(boxes, np.array([0, 1]), np.float32([0.9, 0.8]), 0.45).tolist() == [0, 1]

@@ -60,7 +60,7 @@ def fake_detector(monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
 
 
-def save_picture(name, width=80, height=60, value=90):
+def save_image(name, width=80, height=60, value=90):
     path = Path(name)
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(cv2.imencode(".png", np.full((height, width, 3), value, np.uint8))[1].tobytes())

@@ -11,23 +11,23 @@ import pytest
 from sqdet_cv.media.sources import Source
 from sqdet_cv.media.writers import VideoFile, plan_outputs
 
-from .detect_runs import all_files, count_frames, detect, save_picture, save_video
+from .detect_runs import all_files, count_frames, detect, save_image, save_video
 
 # -- images and videos that are written ---------------------------------------------------------------------------
 
 
 def test_out_keeps_sub_folders_and_draws():
-    save_picture("photos/a.png")
-    save_picture("photos/sub/a.png")
-    assert detect("photos", "--out", "out") == 0
+    save_image("images/a.png")
+    save_image("images/sub/a.png")
+    assert detect("images", "--out", "out") == 0
     assert all_files("out") == ["a.png", "sub/a.png"]
     drawn = cv2.imread("out/sub/a.png")
     assert drawn.shape == (60, 80, 3) and (drawn != 90).any()
-    assert (cv2.imread("photos/a.png") == 90).all()
+    assert (cv2.imread("images/a.png") == 90).all()
 
 
 def test_names_that_meet_are_numbered():
-    arguments = [save_picture("one/a.png"), save_picture("two/a.png"), save_picture("three/A.png")]
+    arguments = [save_image("one/a.png"), save_image("two/a.png"), save_image("three/A.png")]
     assert detect(*arguments, "--out", "out") == 0
     assert all_files("out") == ["A-3.png", "a-2.png", "a.png"]
 
@@ -45,11 +45,11 @@ def test_a_format_that_opencv_does_not_always_write_becomes_png():
     assert all_files("out") == ["a.png"]
 
 
-@pytest.mark.parametrize("make", [save_picture, save_video])
+@pytest.mark.parametrize("make", [save_image, save_video])
 def test_sources_are_never_overwritten(capsys, make):
-    path = make("photos/a.png" if make is save_picture else "photos/a.mp4")
+    path = make("images/a.png" if make is save_image else "images/a.mp4")
     before = Path(path).read_bytes()
-    assert detect("photos", "--out", "photos") == 2
+    assert detect("images", "--out", "images") == 2
     assert Path(path).read_bytes() == before
     assert "would overwrite a source" in capsys.readouterr().err
 
@@ -85,16 +85,16 @@ def test_video_falls_back_when_mp4_cannot_be_written(monkeypatch):
     assert all_files() == ["v.avi"] and count_frames("v.avi") == 1
 
 
-def test_huge_picture():
-    assert detect(save_picture("huge.png", 6000, 4000), "--out", "out") == 0
+def test_huge_image():
+    assert detect(save_image("huge.png", 6000, 4000), "--out", "out") == 0
     assert cv2.imread("out/huge.png").shape == (4000, 6000, 3)
 
 
 # -- JSON and CSV ---------------------------------------------------------------------------------------------------
 
 
-def test_json_of_pictures_and_videos():
-    name = save_picture("котик 猫.png")
+def test_json_of_images_and_videos():
+    name = save_image("котик 猫.png")
     video = save_video("clip.mp4", frames=3)
     assert detect(name, video, "--json", "deep/found.json") == 0
     entries = json.loads(Path("deep/found.json").read_text(encoding="utf-8"))
@@ -112,8 +112,8 @@ def test_json_of_pictures_and_videos():
     }
 
 
-def test_csv_of_a_picture():
-    name = save_picture("a, b котик.png")
+def test_csv_of_an_image():
+    name = save_image("a, b котик.png")
     assert detect(name, "--csv", "found.csv") == 0
     with open("found.csv", encoding="utf-8", newline="") as file:
         rows = list(csv.DictReader(file))
@@ -133,7 +133,7 @@ def test_csv_of_a_picture():
 
 @pytest.mark.parametrize("option", ["--json", "--csv"])
 def test_machines_on_stdout_send_people_to_stderr(capsys, option):
-    assert detect(save_picture("a.png"), option, "-") == 0
+    assert detect(save_image("a.png"), option, "-") == 0
     out, err = capsys.readouterr()
     assert err.startswith("a.png: 2 cat")
     assert len(json.loads(out)) == 1 if option == "--json" else len(out.splitlines()) == 4

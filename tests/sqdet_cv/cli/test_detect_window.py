@@ -11,13 +11,13 @@ import pytest
 
 from sqdet_cv.media.window import require_display
 
-from .detect_runs import TIMEOUT_S, save_picture, save_video, start, wait_for
+from .detect_runs import TIMEOUT_S, save_image, save_video, start, wait_for
 
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="other systems always have a display")
 @pytest.mark.parametrize("display", [{"DISPLAY": ""}, {"DISPLAY": ":4321"}])
 def test_show_without_a_display_is_one_line(display):
-    process = start(save_picture("a.png"), "--show", WAYLAND_DISPLAY="", **display)
+    process = start(save_image("a.png"), "--show", WAYLAND_DISPLAY="", **display)
     out, err = process.communicate(timeout=TIMEOUT_S)
     assert (process.returncode, out) == (2, "")
     assert len(err.splitlines()) == 1 and "no window" in err
@@ -60,12 +60,12 @@ def read_lines(process, count):
 @pytest.mark.parametrize("key", ["q", "Escape"])
 def test_keys_go_on_and_quit(xvfb, key):
     for number in range(3):
-        save_picture(f"photos/{number}.png", 320, 240)
-    process = start("photos", "--show", DISPLAY=xvfb)
-    assert read_lines(process, 1)[0].startswith(str(Path("photos/0.png")))
+        save_image(f"images/{number}.png", 320, 240)
+    process = start("images", "--show", DISPLAY=xvfb)
+    assert read_lines(process, 1)[0].startswith(str(Path("images/0.png")))
     time.sleep(0.5)
     press(xvfb, "space")  # goes on to the second
-    assert read_lines(process, 1)[0].startswith(str(Path("photos/1.png")))
+    assert read_lines(process, 1)[0].startswith(str(Path("images/1.png")))
     time.sleep(0.5)
     assert process.poll() is None
     press(xvfb, key)

@@ -17,7 +17,7 @@ from .detect_runs import (
     all_files,
     count_frames,
     detect,
-    save_picture,
+    save_image,
     save_video,
     start,
     wait_for,
@@ -26,8 +26,8 @@ from .detect_runs import (
 # -- lines ----------------------------------------------------------------------------------------------------------
 
 
-def test_one_line_a_picture(capsys):
-    assert detect(save_picture("cat.png"), save_picture("sub/dog.png")) == 0
+def test_one_line_an_image(capsys):
+    assert detect(save_image("cat.png"), save_image("sub/dog.png")) == 0
     lines = capsys.readouterr().out.splitlines()
     assert [line.split(" (")[0] for line in lines] == [
         "cat.png: 2 cat 0.91, 1 dog 0.80",
@@ -36,9 +36,9 @@ def test_one_line_a_picture(capsys):
     assert all(line.endswith(" ms)") for line in lines)
 
 
-def test_a_picture_without_objects(capsys, monkeypatch):
+def test_an_image_without_objects(capsys, monkeypatch):
     monkeypatch.setattr(FakeDetector, "__call__", lambda self, image_bgr: Detections([], [], [], ()))
-    assert detect(save_picture("a.png")) == 0
+    assert detect(save_image("a.png")) == 0
     assert capsys.readouterr().out.startswith("a.png: nothing (")
 
 
@@ -50,7 +50,7 @@ def test_video_has_one_line(capsys):
 
 
 def test_quiet_prints_nothing(capsys):
-    assert detect(save_picture("a.png"), save_video("clip.mp4"), "--quiet", "--out", "out") == 0
+    assert detect(save_image("a.png"), save_video("clip.mp4"), "--quiet", "--out", "out") == 0
     assert capsys.readouterr() == ("", "")
 
 
@@ -62,12 +62,12 @@ def test_options_reach_the_detector(monkeypatch):
             seen.update(options, model=model)
 
     monkeypatch.setattr("sqdet_cv.cli.detect.Detector", Recording)
-    detect(save_picture("a.png"), "--score", 0.7, "--nms", 0.2, "--backend", "opencv", "--model", "m.onnx")
+    detect(save_image("a.png"), "--score", 0.7, "--nms", 0.2, "--backend", "opencv", "--model", "m.onnx")
     assert seen == {"model": Path("m.onnx"), "score_threshold": 0.7, "nms_threshold": 0.2, "backend": "opencv"}
 
 
 def test_a_name_the_terminal_cannot_print_is_no_error():
-    save_picture("котик.png")
+    save_image("котик.png")
     process = start("котик.png", PYTHONIOENCODING="ascii")
     out, err = process.communicate(timeout=TIMEOUT_S)
     assert (process.returncode, err) == (0, "")
@@ -76,7 +76,7 @@ def test_a_name_the_terminal_cannot_print_is_no_error():
 
 def test_closed_pipe_is_no_traceback():
     for number in range(4):
-        save_picture(f"many/{number}.png")
+        save_image(f"many/{number}.png")
     process = start("many")
     process.stdout.close()
     err = process.stderr.read()
@@ -112,7 +112,7 @@ def test_progress_of_a_video_on_a_terminal(monkeypatch, capsys):
     ],
 )
 def test_what_can_be_known_is_said_before_any_work(capsys, arguments, named):
-    save_picture("good.png")
+    save_image("good.png")
     Path("empty.png").touch()
     Path("notes.txt").write_text("hello")
     before = all_files()
@@ -136,18 +136,18 @@ def test_a_bad_model_is_one_line(capsys, monkeypatch):
         raise SqdetError("m.onnx: no such\nmodel")
 
     monkeypatch.setattr("sqdet_cv.cli.detect.Detector", refuse)
-    assert detect(save_picture("a.png"), "--model", "m.onnx") == 2
+    assert detect(save_image("a.png"), "--model", "m.onnx") == 2
     assert capsys.readouterr().err == "sqdet: m.onnx: no such model\n"
 
 
-def test_a_damaged_picture_does_not_stop_the_others(capfd):
-    save_picture("photos/a.png")
-    Path("photos/b.png").write_bytes(Path("photos/a.png").read_bytes()[:60])
-    Path("photos/c.png").touch()
-    save_picture("photos/d.png")
-    assert detect("photos", "--out", "out", "--json", "found.json") == 2
+def test_a_damaged_image_does_not_stop_the_others(capfd):
+    save_image("images/a.png")
+    Path("images/b.png").write_bytes(Path("images/a.png").read_bytes()[:60])
+    Path("images/c.png").touch()
+    save_image("images/d.png")
+    assert detect("images", "--out", "out", "--json", "found.json") == 2
     out, err = capfd.readouterr()
-    assert [line.split(":")[0] for line in out.splitlines()] == [str(Path("photos/a.png")), str(Path("photos/d.png"))]
+    assert [line.split(":")[0] for line in out.splitlines()] == [str(Path("images/a.png")), str(Path("images/d.png"))]
     assert len(err.splitlines()) == 2 and "b.png" in err and "c.png" in err
     assert all_files("out") == ["a.png", "d.png"]
     assert len(json.loads(Path("found.json").read_text())) == 2

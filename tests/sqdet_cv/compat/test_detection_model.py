@@ -114,15 +114,15 @@ def test_setters_can_be_chained(fresh):
 
 
 @pytest.mark.parametrize("nms", [0.4, 0.0])
-def test_finds_what_detector_finds_in_ten_photos(model, nms):
+def test_finds_what_detector_finds_in_ten_images(model, nms):
     detector = Detector(score_threshold=0.1, nms_threshold=nms or 1.0, backend="opencv")
     for path in PHOTOS:
-        photo = cv2.imread(str(path))
-        found = detector(photo)
+        image = cv2.imread(str(path))
+        found = detector(image)
         expected = sorted(
-            ((one.class_id, -one.score, cv2_box(one.box_xyxy, photo)) for one in found), key=lambda row: row[:2]
+            ((one.class_id, -one.score, cv2_box(one.box_xyxy, image)) for one in found), key=lambda row: row[:2]
         )
-        class_ids, confidences, boxes = model.detect(photo, 0.1, nms)
+        class_ids, confidences, boxes = model.detect(image, 0.1, nms)
         assert list(class_ids) == [row[0] for row in expected], path.name
         assert [tuple(box) for box in boxes] == [tuple(row[2]) for row in expected], path.name
         np.testing.assert_allclose(confidences, [-row[1] for row in expected], atol=1e-6)

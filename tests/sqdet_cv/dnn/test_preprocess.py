@@ -11,30 +11,30 @@ MEANS = [pytest.param((104.0, 117.0, 123.0), id="mean"), pytest.param((0.0, 0.0,
 
 
 @pytest.fixture
-def picture() -> np.ndarray:
+def image() -> np.ndarray:
     return np.random.default_rng(0).integers(0, 256, (64, 96, 3), np.uint8)
 
 
 @pytest.mark.parametrize("rgb", [False, True], ids=["bgr", "rgb"])
 @pytest.mark.parametrize("scale", [1.0, 1 / 255])
 @pytest.mark.parametrize("mean_bgr", MEANS)
-def test_blob_is_the_plain_formula(picture: np.ndarray, mean_bgr: tuple, scale: float, rgb: bool):
+def test_blob_is_the_plain_formula(image: np.ndarray, mean_bgr: tuple, scale: float, rgb: bool):
     spec = make_spec(mean_bgr=mean_bgr, scale=scale, rgb=rgb)
-    blob = images_to_blob([picture, picture[::-1].copy()], spec)
+    blob = images_to_blob([image, image[::-1].copy()], spec)
     assert blob.dtype == np.float32
-    expected = (np.stack([picture, picture[::-1]]).astype(np.float64) - mean_bgr) * scale
+    expected = (np.stack([image, image[::-1]]).astype(np.float64) - mean_bgr) * scale
     expected = (expected[..., ::-1] if rgb else expected).transpose(0, 3, 1, 2)
     np.testing.assert_allclose(blob, expected, rtol=1e-5, atol=1e-5)
 
 
-def test_pictures_of_any_size_become_one_batch():
-    pictures = [np.full((h, w, 3), value, np.uint8) for h, w, value in ((10, 300, 7), (64, 96, 8), (500, 20, 9))]
-    blob = images_to_blob(pictures, make_spec(mean_bgr=(0, 0, 0)))
+def test_images_of_any_size_become_one_batch():
+    images = [np.full((h, w, 3), value, np.uint8) for h, w, value in ((10, 300, 7), (64, 96, 8), (500, 20, 9))]
+    blob = images_to_blob(images, make_spec(mean_bgr=(0, 0, 0)))
     assert blob.shape == (3, 3, 64, 96)
     assert [np.unique(image).tolist() for image in blob] == [[7], [8], [9]]
 
 
-def test_a_picture_is_stretched_and_not_cropped():
+def test_an_image_is_stretched_and_not_cropped():
     """Four coloured quarters stay four quarters, whatever the aspect."""
     quarters = np.zeros((40, 240, 3), np.uint8)
     quarters[:20, 120:], quarters[20:, :120], quarters[20:, 120:] = 80, 160, 240
@@ -45,20 +45,20 @@ def test_a_picture_is_stretched_and_not_cropped():
 
 
 def test_up_to_twice_too_large_is_linear():
-    photo = np.random.default_rng(1).integers(0, 256, (128, 192, 3), np.uint8)
-    np.testing.assert_array_equal(resize_to_input(photo, (96, 64)), cv2.resize(photo, (96, 64)))
+    image = np.random.default_rng(1).integers(0, 256, (128, 192, 3), np.uint8)
+    np.testing.assert_array_equal(resize_to_input(image, (96, 64)), cv2.resize(image, (96, 64)))
 
 
 @pytest.mark.parametrize("shape", [(640, 960), (640, 96), (64, 960)], ids=["both axes", "height", "width"])
-def test_a_huge_picture_is_averaged(shape: tuple[int, int]):
+def test_a_huge_image_is_averaged(shape: tuple[int, int]):
     """A line one pixel wide survives as its share of the area; four-pixel interpolation would lose it."""
-    photo = np.zeros((*shape, 3), np.uint8)
-    photo[::10, ::10] = 255
+    image = np.zeros((*shape, 3), np.uint8)
+    image[::10, ::10] = 255
     fy, fx = shape[0] // 64, shape[1] // 96
-    expected = photo.reshape(64, fy, 96, fx, 3).mean(axis=(1, 3))
-    np.testing.assert_allclose(resize_to_input(photo, (96, 64)), expected, atol=0.51)
+    expected = image.reshape(64, fy, 96, fx, 3).mean(axis=(1, 3))
+    np.testing.assert_allclose(resize_to_input(image, (96, 64)), expected, atol=0.51)
 
 
-def test_a_view_with_negative_strides_is_read_right(picture: np.ndarray):
+def test_a_view_with_negative_strides_is_read_right(image: np.ndarray):
     spec = make_spec()
-    np.testing.assert_array_equal(images_to_blob([picture[:, ::-1]], spec), images_to_blob([picture], spec)[..., ::-1])
+    np.testing.assert_array_equal(images_to_blob([image[:, ::-1]], spec), images_to_blob([image], spec)[..., ::-1])

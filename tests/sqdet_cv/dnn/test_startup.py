@@ -128,10 +128,10 @@ def test_auto_says_once_why_it_is_not_cuda(monkeypatch):
 @pytest.mark.parametrize("name", ["tpu", "cuda", "opencl", "vulkan"])
 def test_after_a_refusal_a_detector_computes_where_it_did(lying_build, name):
     skip_where_there_is_a_gpu()
-    picture = cv2.imread(str(PICTURES / "cat.jpg"))
+    image = cv2.imread(str(PICTURES / "cat.jpg"))
     detector = Detector(backend="opencv")
-    before = detector(picture)
+    before = detector(image)
     with pytest.raises(BackendError):
         detector.set_backend(name)
     assert detector.backend.name == "opencv" and len(before)
-    np.testing.assert_array_equal(detector(picture).boxes_xyxy, before.boxes_xyxy)
+    np.testing.assert_array_equal(detector(image).boxes_xyxy, before.boxes_xyxy)

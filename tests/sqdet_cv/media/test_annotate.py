@@ -15,17 +15,17 @@ def one(box, class_id=0, label="cat", score=0.9):
     return Detections([box], [class_id], [score], (label,))
 
 
-def test_gives_a_new_picture_and_keeps_the_old():
+def test_gives_a_new_image_and_keeps_the_old():
     image = np.full((200, 300, 3), 90, np.uint8)
     drawn = draw(image, one((50, 60, 200, 150)))
     assert (image == 90).all()
     assert drawn.shape == image.shape and drawn.dtype == np.uint8 and (drawn != 90).any()
 
 
-@pytest.mark.parametrize("picture", [None, np.zeros((9, 9), np.uint8), np.zeros((9, 9, 3), np.uint16)])
-def test_what_is_no_picture_is_refused(picture):
+@pytest.mark.parametrize("image", [None, np.zeros((9, 9), np.uint8), np.zeros((9, 9, 3), np.uint16)])
+def test_what_is_no_image_is_refused(image):
     with pytest.raises(SqdetError, match="the image is .*, expected "):
-        draw(picture, one((1, 1, 5, 5)))
+        draw(image, one((1, 1, 5, 5)))
 
 
 def test_without_detections_nothing_changes():
@@ -59,7 +59,7 @@ def test_the_best_is_on_top():
 
 
 @pytest.mark.parametrize("box", [(0, 0, 60, 40), (250, 170, 300, 200), (290, 0, 300, 10), (0, 190, 20, 200)])
-def test_the_whole_tag_is_inside_the_picture(box):
+def test_the_whole_tag_is_inside_the_image(box):
     """A tag cut at the border would hold fewer pixels of its colour than one in the middle."""
 
     def tag_pixels(box):
@@ -70,7 +70,7 @@ def test_the_whole_tag_is_inside_the_picture(box):
     assert corner > 0.8 * middle - 160  # the boxes' own outlines are at most 160 pixels
 
 
-def test_lines_grow_with_the_picture():
+def test_lines_grow_with_the_image():
     def line(size):
         drawn = draw(np.zeros((size, size, 3), np.uint8), one((size // 4, size // 4, size // 2, size // 2)))
         return int((drawn[size * 3 // 8, : size // 3] != 0).any(axis=1).sum())
@@ -84,7 +84,7 @@ def test_every_size_can_be_drawn(shape):
     assert draw(np.zeros((*shape, 3), np.uint8), one((0, 0, width, height))).shape == (*shape, 3)
 
 
-def test_non_contiguous_picture():
+def test_non_contiguous_image():
     image = np.zeros((100, 200, 3), np.uint8)[::-1, ::2, ::-1]
     assert draw(image, one((10, 10, 90, 90))).any()
 
@@ -102,9 +102,9 @@ def test_no_box_or_label_is_an_error(size, box, label):
 @pytest.mark.parametrize("scale", [0.4, 1.0, 2.5])
 def test_text_with_a_rim_is_readable_on_dark_and_on_light(scale: float):
     dark, light = np.zeros((200, 900, 3), np.uint8), np.full((200, 900, 3), 255, np.uint8)
-    for picture in (dark, light):
-        write_text(picture, "12.3 fps", (20, 120), scale)
-    letters, rim = (np.nonzero((picture != picture[0, 0]).any(axis=(0, 2)))[0] for picture in (dark, light))
+    for image in (dark, light):
+        write_text(image, "12.3 fps", (20, 120), scale)
+    letters, rim = (np.nonzero((image != image[0, 0]).any(axis=(0, 2)))[0] for image in (dark, light))
     assert dark.max() > 250 and light.min() < 5
     assert rim[0] <= letters[0] and letters[-1] <= rim[-1]
     assert letters[0] - rim[0] <= 2 and rim[-1] - letters[-1] <= 2, "the last letter's rim is where the letter is"

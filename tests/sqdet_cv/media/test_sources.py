@@ -14,7 +14,7 @@ from sqdet_cv.errors import SourceError
 from sqdet_cv.media.sources import find_sources, read_image
 
 
-def picture(width=40, height=30, seed=0):
+def make_image(width=40, height=30, seed=0):
     return np.random.default_rng(seed).integers(0, 256, (height, width, 3), np.uint8)
 
 
@@ -47,8 +47,8 @@ def error_of(*arguments):
 # -- images -------------------------------------------------------------------------------------------------------
 
 
-def test_picture_is_read_exactly(tmp_path):
-    image = picture()
+def test_image_is_read_exactly(tmp_path):
+    image = make_image()
     (source,) = find_sources([str(save(tmp_path / "котик 猫.png", image))])
     (frame,) = source.frames()
     assert source.is_still and not source.is_live
@@ -59,32 +59,32 @@ def test_picture_is_read_exactly(tmp_path):
 @pytest.mark.parametrize(
     "stored",
     [
-        pytest.param(picture().astype(np.uint16) * 257, id="16 bit"),
-        pytest.param(picture()[..., 0], id="grey"),
-        pytest.param(picture()[..., 0].astype(np.uint16) * 257, id="grey 16 bit"),
-        pytest.param(np.dstack([picture(), picture()[..., 0]]), id="alpha"),
+        pytest.param(make_image().astype(np.uint16) * 257, id="16 bit"),
+        pytest.param(make_image()[..., 0], id="grey"),
+        pytest.param(make_image()[..., 0].astype(np.uint16) * 257, id="grey 16 bit"),
+        pytest.param(np.dstack([make_image(), make_image()[..., 0]]), id="alpha"),
     ],
 )
 def test_every_kind_becomes_bgr_uint8(tmp_path, stored):
     image = read_image(save(tmp_path / "a.png", stored))
-    expected = np.repeat(picture()[..., :1], 3, axis=2) if stored.ndim == 2 else picture()
+    expected = np.repeat(make_image()[..., :1], 3, axis=2) if stored.ndim == 2 else make_image()
     assert image.dtype == np.uint8
     np.testing.assert_array_equal(image, expected)
 
 
-def test_picture_without_suffix_is_a_picture(tmp_path):
-    (source,) = find_sources([str(save(tmp_path / "photo", picture(), ".png"))])
+def test_image_without_suffix_is_an_image(tmp_path):
+    (source,) = find_sources([str(save(tmp_path / "image", make_image(), ".png"))])
     assert source.is_still
 
 
-def test_damaged_picture_is_named_and_opencv_is_silent(tmp_path, capfd):
-    path = save(tmp_path / "a.png", picture())
+def test_damaged_image_is_named_and_opencv_is_silent(tmp_path, capfd):
+    path = save(tmp_path / "a.png", make_image())
     path.write_bytes(path.read_bytes()[:500])
     assert str(path) in error_of(path)
     assert capfd.readouterr().err == ""
 
 
-def test_picture_too_large_for_opencv_is_one_line(tmp_path):
+def test_image_too_large_for_opencv_is_one_line(tmp_path):
     def chunk(kind, data):
         return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
 
@@ -95,7 +95,7 @@ def test_picture_too_large_for_opencv_is_one_line(tmp_path):
 
 
 def test_stderr_works_after_a_silenced_read(tmp_path, capfd):
-    read_image(save(tmp_path / "a.png", picture()))
+    read_image(save(tmp_path / "a.png", make_image()))
     os.write(2, b"still here")
     assert capfd.readouterr().err == "still here"
 
@@ -105,29 +105,29 @@ def test_stderr_works_after_a_silenced_read(tmp_path, capfd):
 
 def test_folder_is_sorted_deep_and_leaves_out_the_rest(tmp_path):
     for name in ("b.jpg", "a.PNG", "sub/c.png", ".hidden.png", ".git/d.png"):
-        save(tmp_path / name, picture(), ".png")
+        save(tmp_path / name, make_image(), ".png")
     (tmp_path / "notes.txt").write_text("x")
     assert names(tmp_path) == ["a.PNG", "b.jpg", "sub/c.png"]
 
 
 def test_glob_keeps_folders_below_its_fixed_part(tmp_path):
     for name in ("one/a.png", "two/a.png", "two/b.jpg"):
-        save(tmp_path / name, picture(), ".png")
+        save(tmp_path / name, make_image(), ".png")
     assert names(tmp_path / "*" / "*.png") == ["one/a.png", "two/a.png"]
     assert names(tmp_path / "**" / "*.jpg") == ["two/b.jpg"]
 
 
 def test_file_with_brackets_in_its_name_is_no_glob(tmp_path):
-    assert names(save(tmp_path / "a[1].png", picture())) == ["a[1].png"]
+    assert names(save(tmp_path / "a[1].png", make_image())) == ["a[1].png"]
 
 
 def test_a_file_given_twice_is_read_once(tmp_path):
-    path = save(tmp_path / "a.png", picture())
+    path = save(tmp_path / "a.png", make_image())
     assert names(path, tmp_path, path) == ["a.png"]
 
 
 def test_an_empty_name_is_not_the_current_folder(tmp_path, monkeypatch):
-    save(tmp_path / "a.png", picture())
+    save(tmp_path / "a.png", make_image())
     monkeypatch.chdir(tmp_path)
     assert names(".") == ["a.png"]
     with pytest.raises(SourceError, match="^an empty name; expected"):

@@ -195,7 +195,7 @@ def test_anchors_are_read_only_and_not_shared_by_a_changed_spec():
 
 
 @given(specs, st.integers(1, 2000), st.integers(1, 2000))
-def test_resized_keeps_the_anchors_as_shares_of_the_picture(spec: ModelSpec, width: int, height: int):
+def test_resized_keeps_the_anchors_as_shares_of_the_image(spec: ModelSpec, width: int, height: int):
     resized = spec.resized((width, height), spec.grid_hw)
     assert resized.input_wh == (width, height)
     share = np.array([*spec.input_wh, *spec.input_wh], np.float32)

@@ -16,14 +16,14 @@ CAT = SAMPLES / "pictures" / "cat.jpg"
 @pytest.fixture
 def sample(monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
-    return load_sample("detect_picture")
+    return load_sample("detect_image")
 
 
-def test_writes_the_annotated_picture(sample, capsys):
+def test_writes_the_annotated_image(sample, capsys):
     assert sample.main([str(CAT), "found.png"]) == 0
     assert capsys.readouterr().out.startswith("cat 0.")
-    picture = cv2.imread(str(CAT))
-    np.testing.assert_array_equal(cv2.imread("found.png"), draw(picture, Detector()(picture)))
+    image = cv2.imread(str(CAT))
+    np.testing.assert_array_equal(cv2.imread("found.png"), draw(image, Detector()(image)))
 
 
 BAD = {
