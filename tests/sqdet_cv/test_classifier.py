@@ -139,7 +139,7 @@ def test_model_file_errors_name_the_file(model_copy: Path, tmp_path: Path):
 
 
 def test_a_detector_is_refused(tmp_path: Path):
-    with pytest.raises(ModelFileError, match=r"detector\.onnx: detector\.json: the JSON is not a classifier spec"):
+    with pytest.raises(ModelFileError, match=r"detector\.json: .*not a classifier spec"):
         Classifier(DETECTOR)
     shutil.copy(DETECTOR, tmp_path / "odd.onnx")
     shutil.copy(CLASSIFIER.with_suffix(".json"), tmp_path / "odd.json")
@@ -150,7 +150,7 @@ def test_a_detector_is_refused(tmp_path: Path):
 def test_a_spec_with_other_classes_is_refused(model_copy: Path):
     path = model_copy.with_suffix(".json")
     dataclasses.replace(ClassifierSpec.load(path), labels=("one", "two")).save(path)
-    with pytest.raises(ModelFileError, match=r"copy\.onnx: output probabilities has shape \(1, 3\), .* 2 labels"):
+    with pytest.raises(ModelFileError, match=r"copy\.onnx: .*probabilities .*\(1, 3\).* 2 labels"):
         Classifier(model_copy)
 
 

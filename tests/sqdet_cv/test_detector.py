@@ -134,7 +134,7 @@ def test_unknown_backend_lists_what_there_is():
 
 def test_missing_backend_is_refused_before_any_forward(monkeypatch):
     monkeypatch.setattr(cv2.dnn, "getAvailableTargets", lambda backend: [0] if backend == 3 else [])
-    with pytest.raises(BackendError, match="not in this OpenCV .*which has opencv; it needs an OpenCV built with CUDA"):
+    with pytest.raises(BackendError, match="'cuda'.*has opencv; it needs .*CUDA"):
         Detector(backend="cuda")
     assert Detector(backend="auto").backend.name == "opencv"
 
@@ -142,7 +142,7 @@ def test_missing_backend_is_refused_before_any_forward(monkeypatch):
 def test_model_file_errors_name_the_file(model_copy, tmp_path):
     with pytest.raises(ModelFileError, match=r"nowhere\.onnx: no such model file"):
         Detector(tmp_path / "nowhere.onnx")
-    with pytest.raises(ModelFileError, match=r"released\.json: expected an \.onnx or \.caffemodel file"):
+    with pytest.raises(ModelFileError, match=r"released\.json: expected .*\.onnx"):
         Detector(tmp_path / "released.json")
 
     whole = model_copy.read_bytes()
@@ -160,7 +160,7 @@ def test_spec_errors_name_the_file(model_copy):
     with pytest.raises(ModelFileError, match=r"released\.onnx: "):
         Detector(model_copy)
     spec_path.write_text("{}")
-    with pytest.raises(ModelFileError, match=r"released\.onnx: released\.json: the JSON is not a model spec"):
+    with pytest.raises(ModelFileError, match=r"released\.json: .*not a model spec"):
         Detector(model_copy)
     spec_path.unlink()
     with pytest.raises(ModelFileError, match=r"released\.onnx: no model spec released\.json beside it"):

@@ -65,4 +65,5 @@ def test_what_a_command_does_not_know_is_one_line_that_names_the_command(capsys,
     module = SimpleNamespace(__doc__="does it", add_arguments=lambda parser: None, run=None)
     with pytest.raises(SystemExit, match="2"):
         run_command("program", {"do": (module, "does it")}, words, ())
-    assert capsys.readouterr().err == f"program do: unrecognized arguments: {words[1]} (see program do --help)\n"
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("program do: ") and words[1] in line and "program do --help" in line

@@ -41,16 +41,16 @@ def test_json(plain_build, capsys):
 def test_lines_for_people(plain_build, capsys):
     assert cli.main(["info"]) == 0
     first, head, *backends, model = capsys.readouterr().out.splitlines()
-    assert first == f"sqdet {__version__}, Python {platform.python_version()}, numpy {np.__version__}, " + (
-        f"OpenCV {cv2.__version__}"
+    assert all(
+        version in first for version in (__version__, platform.python_version(), np.__version__, cv2.__version__)
     )
-    assert head == "backends (auto uses opencv):"
+    assert "auto uses opencv" in head
     answers = dict(line.split(maxsplit=1) for line in backends)
     assert list(answers) == [backend.name for backend in BACKENDS]
-    assert answers.pop("opencv") == "yes, DNN_BACKEND_OPENCV + DNN_TARGET_CPU"
-    assert all(answer.startswith("no, it needs ") for answer in answers.values())
+    assert answers.pop("opencv").startswith("yes, DNN_BACKEND_OPENCV")
+    assert all(answer.startswith("no, ") for answer in answers.values())
     assert "NVIDIA GPU" in answers["cuda"]
-    assert model.startswith(f"model: {MODEL.name}, ") and "input 304 x 304, 20 classes: aeroplane, " in model
+    assert all(part in model for part in (MODEL.name, "304 x 304", "20 classes", "aeroplane"))
 
 
 def test_a_warning_is_one_line(plain_build, monkeypatch, capsys):
@@ -58,4 +58,4 @@ def test_a_warning_is_one_line(plain_build, monkeypatch, capsys):
     monkeypatch.setattr("sqdet_cv.dnn.startup._warn_once", warnings.warn)
     assert cli.main(["info"]) == 0
     (line,) = capsys.readouterr().err.splitlines()
-    assert line.startswith("sqdet: computing on the CPU: backend 'cuda' is not in this OpenCV")
+    assert line.startswith("sqdet: ") and "CPU" in line and "'cuda'" in line

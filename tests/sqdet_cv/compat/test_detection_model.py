@@ -253,9 +253,9 @@ def test_model_and_config_files(tmp_path):
 
 def test_missing_backend_is_refused_when_it_is_set(fresh, monkeypatch):
     monkeypatch.setattr(cv2.dnn, "getAvailableTargets", lambda backend_id: [0] if backend_id == 3 else [])
-    with pytest.raises(BackendError, match="'cuda' is not in this OpenCV .*, which has opencv; it needs"):
+    with pytest.raises(BackendError, match="'cuda' is not in .*has opencv; it needs"):
         fresh.setPreferableBackend(cv2.dnn.DNN_BACKEND_CUDA)
-    with pytest.raises(BackendError, match=r"backend 99 .*supported are .*DNN_BACKEND_OPENCV \+ DNN_TARGET_CPU"):
+    with pytest.raises(BackendError, match=r"backend 99 .*DNN_BACKEND_OPENCV \+ DNN_TARGET_CPU"):
         fresh.setPreferableBackend(99)
     fresh.setPreferableTarget(cv2.dnn.DNN_TARGET_OPENCL)
     with pytest.raises(BackendError, match="'opencl' is not in this OpenCV"):

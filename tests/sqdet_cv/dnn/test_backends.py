@@ -35,7 +35,7 @@ def test_every_name_is_another_pair_of_cv2():
 
 
 def test_unknown_name_lists_what_there_is():
-    with pytest.raises(BackendError, match="no backend called 'tpu'; there are auto, cuda, .*, opencv"):
+    with pytest.raises(BackendError, match="'tpu'.* auto, cuda, .*, opencv"):
         choose_backend("tpu")
 
 
@@ -66,7 +66,7 @@ def test_opencv_5_ignores_all_but_cuda(build):
 def test_missing_target_of_a_present_backend(build):
     build("4.14.0", {dnn.DNN_BACKEND_OPENCV: [0], dnn.DNN_BACKEND_CUDA: [dnn.DNN_TARGET_CUDA]})
     assert choose_backend("cuda").available()
-    with pytest.raises(BackendError, match="'cuda-fp16' is not in this OpenCV 4.14.0, which has cuda, opencv"):
+    with pytest.raises(BackendError, match="'cuda-fp16' .*4.14.0, which has cuda, opencv"):
         choose_backend("cuda-fp16")
 
 
@@ -80,7 +80,7 @@ def test_a_build_that_fails_when_asked(monkeypatch):
         return [0] if backend_id == dnn.DNN_BACKEND_OPENCV else []
 
     monkeypatch.setattr(cv2.dnn, "getAvailableTargets", fail)
-    with pytest.raises(BackendError, match="which has opencv; .* OpenCV says: cuDNN reports version 8.0"):
+    with pytest.raises(BackendError, match="which has opencv; .*cuDNN reports version 8.0"):
         choose_backend("cuda")
 
 

@@ -138,7 +138,7 @@ def test_every_truncation_is_caught():
     for length in range(len(data)):
         with pytest.raises(ModelFileError, match="^x: (header|byte 0): "):
             unpack(data[:length], "x")
-    with pytest.raises(ModelFileError, match=f"it says {len(data)} bytes, the file has {len(data) + 1}"):
+    with pytest.raises(ModelFileError, match=f"{len(data)} bytes, .* {len(data) + 1}$"):
         unpack(data + b"\0", "x")
 
 
@@ -244,7 +244,7 @@ def test_a_model_without_a_usable_spec_is_refused(tmp_path, spec, said):
 
 
 def test_a_detector_is_no_classifier():
-    with pytest.raises(ModelFileError, match="colours.sqdet: its spec: the JSON is not a classifier spec"):
+    with pytest.raises(ModelFileError, match=r"colours\.sqdet: .*not a classifier spec"):
         Classifier(STORED)
 
 

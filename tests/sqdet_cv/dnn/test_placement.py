@@ -63,12 +63,12 @@ def test_the_error_repeats_what_opencv_warned():
         "[ WARN:0@0.211] global net_impl.cpp:153 setUpNet DNN: OpenCL target is not supported with current OpenCL "
         "device (tested with GPUs only), switching to CPU."
     ]
-    with pytest.raises(BackendError, match='it says "DNN: OpenCL target is not supported .*, switching to CPU."; use'):
+    with pytest.raises(BackendError, match='"DNN: OpenCL target is not .*, switching to CPU."'):
         require_computed_on(BY_NAME["opencl"], dump(), log)
 
 
 def test_cheap_layers_elsewhere_are_a_warning():
-    with pytest.warns(UserWarning, match=r"'cuda' leaves 1 of 2 layers to the CPU: onnx_node!features.pool1 \(Pooling"):
+    with pytest.warns(UserWarning, match=r"'cuda' .*1 of 2 layers .*features.pool1 \(Pooling"):
         require_computed_on(BY_NAME["cuda"], dump("CUDA/CUDA", "OCV/CUDA"), [])
 
 
@@ -80,5 +80,5 @@ def test_this_opencv_speaks_so():
         net.setInput(np.zeros((1, 3, *spec.input_wh[::-1]), np.float32))
         net.forward(list(HEADS["convdet"]))
     require_computed_on(CPU, net.dump(), log)
-    with pytest.raises(BackendError, match=f"but OpenCV {cv2.__version__} computed 32 convolutions elsewhere"):
+    with pytest.raises(BackendError, match=f"{cv2.__version__} .*32 convolutions elsewhere"):
         require_computed_on(BY_NAME["cuda"], net.dump(), log)

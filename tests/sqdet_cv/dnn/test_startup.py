@@ -70,7 +70,7 @@ def test_cuda_that_works(lying_build, capfd, name, text, lines):
 
 @pytest.mark.parametrize(("text", "lines"), [(dump(), []), (GRAPH_ENGINE_DUMP, ON_CPU)], ids=["OpenCV 4", "OpenCV 5"])
 def test_cuda_that_computes_on_the_cpu(lying_build, text, lines):
-    with pytest.raises(BackendError, match="'cuda' was set, but OpenCV .* computed 1 convolutions elsewhere"):
+    with pytest.raises(BackendError, match="'cuda' .* 1 convolutions elsewhere"):
         start_network(FakeNet(text), "cuda", lambda: log(lines))
     net = FakeNet(text)
     backend, _ = start_network(net, "auto", lambda: log(lines))
@@ -93,7 +93,7 @@ def test_cuda_that_fails(lying_build):
 def test_missing_backend_is_refused_before_any_forward(monkeypatch, name):
     monkeypatch.setattr(cv2.dnn, "getAvailableTargets", lambda backend_id: [0] if backend_id == 3 else [])
     monkeypatch.setattr(Detector, "forward", lambda *_: pytest.fail("ran"))
-    with pytest.raises(BackendError, match=f"{name!r} is not in this OpenCV .*, which has opencv; it needs "):
+    with pytest.raises(BackendError, match=f"{name!r} is not in .*has opencv; it needs "):
         Detector(backend=name)
 
 
