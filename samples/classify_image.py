@@ -54,7 +54,7 @@ def classify(images: list[str], classifier: Classifier, top: int, folder: Path |
 
 
 def write_classes(image_bgr, found: list[Classification]):
-    """A copy of the image with a line of text a class, at most as wide as the image."""
+    """A copy of the image with a line of text for each class, at most as wide as the image."""
     image = image_bgr.copy()
     lines = [f"{one.score:.2f} {one.label}" for one in found]
     height, width = image.shape[:2]

@@ -1,4 +1,4 @@
-"""An image in, the classes it most probably shows out."""
+"""An image in, its most probable classes out."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ class Classifier:
             top: how many, at least 1.
 
         Raises:
-            SqdetError: not such an array, or not such a number.
+            SqdetError: the image is not such an array, or `top` not such a number.
         """
         if isinstance(top, bool) or not isinstance(top, int | np.integer) or top < 1:
             raise SqdetError(f"top is {top!r}, expected a whole number from 1")
@@ -75,7 +75,11 @@ class Classifier:
         return [Classification(self.spec.labels[i], int(i), float(scores[i])) for i in best]
 
     def probabilities(self, image_bgr: np.ndarray) -> np.ndarray:
-        """The probability of every class in one image, (C,) float32 that sum to 1. Raises SqdetError as a call."""
+        """The probability of every class in one image: (C,) float32 that sum to 1.
+
+        Raises:
+            SqdetError: the image is not an (H, W, 3) uint8 array.
+        """
         check_image(image_bgr)
         return self._forward(classifier_blob(image_bgr, self.spec))[0]
 

@@ -59,8 +59,8 @@ class Detector:
         nms_threshold: float = NMS_THRESHOLD,
         backend: str = "auto",
     ) -> None:
-        self.score_threshold = _share(score_threshold, "score_threshold")
-        self.nms_threshold = _share(nms_threshold, "nms_threshold")
+        self.score_threshold = _fraction(score_threshold, "score_threshold")
+        self.nms_threshold = _fraction(nms_threshold, "nms_threshold")
         self._net, self.spec = load_model(model)
         self._name = "the embedded model" if model is None else str(model)  # for the errors
         self._is_caffe = caffe_file.is_detector(self._net)
@@ -78,12 +78,16 @@ class Detector:
             `Detections` in pixels of this image, best first.
 
         Raises:
-            SqdetError: not such an array.
+            SqdetError: the image is not such an array.
         """
         return self.detect_batch([image_bgr])[0]
 
     def detect_batch(self, images_bgr: Sequence[np.ndarray]) -> list[Detections]:
-        """Detects in several images, of any sizes, with one forward pass; one `Detections` per image."""
+        """Detects in several images, of any sizes, with one forward pass; one `Detections` per image.
+
+        Raises:
+            SqdetError: as a call for one image.
+        """
         for image in images_bgr:
             check_image(image)
         if not len(images_bgr):
@@ -96,7 +100,7 @@ class Detector:
         return found
 
     def forward(self, blob: np.ndarray) -> list[np.ndarray]:
-        """The raw tensors, in the order of HEADS, of an (N, 3, height, width) float32 blob from `images_to_blob`."""
+        """The raw tensors, in the order of HEADS, for an (N, 3, height, width) float32 blob from `images_to_blob`."""
         if self._is_caffe:
             return caffe_file.forward_detector(self._net, blob)
         self._net.setInput(blob)
@@ -108,7 +112,8 @@ class Detector:
         """boxes_xyxy (n, 4) in input pixels, class_ids (n,), scores (n,) of one image, best first, not suppressed.
 
         Args:
-            tensors: those of `forward`, of this image alone: without their first axis.
+            tensors: those of `forward` for this image alone, without their first axis.
+            score_threshold: candidates score above it.
         """
         if self._head == "convdet":
             deltas, class_scores, confidence = tensors
@@ -152,11 +157,11 @@ class Detector:
                     f"{self._name}: output {output_name} has shape {output.shape}, but its spec "
                     f"({self.spec.grid_hw} cells, {self.spec.anchors_per_cell} anchors, "
                     f"{self.spec.num_classes} classes) "
-                    f"makes it {expected}"
+                    f"asks for {expected}"
                 )
 
 
-def _share(value: float, name: str) -> float:
+def _fraction(value: float, name: str) -> float:
     try:
         number = float(value)
     except (TypeError, ValueError):

@@ -23,7 +23,7 @@ def cxcywh_to_xyxy(boxes_cxcywh: np.ndarray) -> np.ndarray:
 
 
 def clip_boxes(boxes_xyxy: np.ndarray, size_wh: tuple[float, float]) -> np.ndarray:
-    """Corners moved into an image of size_wh; a box outside becomes one of zero area on the border."""
+    """(..., 4) corners moved into an image of size_wh; a box outside it becomes one of zero area on its border."""
     width, height = size_wh
     return np.clip(boxes_xyxy, 0, np.asarray([width, height, width, height], np.float32))
 
@@ -52,6 +52,13 @@ def decode(deltas: np.ndarray, spec: ModelSpec, anchor_ids: np.ndarray | None = 
     Args:
         deltas: (..., A, 4) in the spec's `delta_order`, A = num_anchors, or (n, 4) with `anchor_ids`.
         anchor_ids: (n,) int, the anchors that the n rows belong to; None: all of them, in order.
+
+    Returns:
+        (..., A, 4) or (n, 4) corners.
+
+    >>> spec = ModelSpec(labels=("cat",), input_wh=(32, 32), grid_hw=(1, 1), anchors_wh=((8, 16),))
+    >>> decode(np.float32([[0.5, 0, 0, np.log(2)]]), spec)
+    array([[16.,  0., 24., 32.]], dtype=float32)
     """
     anchors = spec.anchors_cxcywh if anchor_ids is None else spec.anchors_cxcywh[anchor_ids]
     sizes = deltas[..., 2:] if spec.delta_order == "xywh" else deltas[..., :1:-1]
@@ -61,9 +68,18 @@ def decode(deltas: np.ndarray, spec: ModelSpec, anchor_ids: np.ndarray | None = 
 
 
 def encode(boxes_xyxy: np.ndarray, spec: ModelSpec, anchor_ids: np.ndarray) -> np.ndarray:
-    """The deltas that `decode` turns into these boxes: (n, 4), (n,) anchors to (n, 4).
+    """The deltas that `decode` turns into these boxes: the inverse of the paper's equation 1.
 
-    Boxes need positive width and height.
+    Args:
+        boxes_xyxy: (n, 4) in input pixels, each of positive width and height.
+        anchor_ids: (n,) int, the anchor that each box is encoded for.
+
+    Returns:
+        (n, 4) in the spec's `delta_order`.
+
+    >>> spec = ModelSpec(labels=("cat",), input_wh=(32, 32), grid_hw=(1, 1), anchors_wh=((8, 16),))
+    >>> encode(np.float32([[16, 8, 24, 24]]), spec, np.array([0]))
+    array([[0.5, 0. , 0. , 0. ]], dtype=float32)
     """
     anchors = spec.anchors_cxcywh[anchor_ids]
     boxes = xyxy_to_cxcywh(boxes_xyxy)
@@ -73,7 +89,7 @@ def encode(boxes_xyxy: np.ndarray, spec: ModelSpec, anchor_ids: np.ndarray) -> n
 
 
 def mirror_boxes(boxes_xyxy: np.ndarray, width: int) -> np.ndarray:
-    """(n, 4): the boxes left-right in an image of that width."""
+    """(n, 4) corners mirrored left to right in an image of that width in pixels; float32 for float32."""
     return boxes_xyxy[:, [2, 1, 0, 3]] * np.array([-1, 1, -1, 1], np.float32) + np.array(
         [width, 0, width, 0], np.float32
     )

@@ -11,7 +11,7 @@ from .ops import clip_boxes, decode
 
 # Candidates that go into suppression, best first. The paper and the 2017 class keep 64, which a crowded image fills
 # with the boxes of a few objects. At a score threshold of 0.01, by which AP is measured, the best 400 of the embedded
-# model's lose 0.3 points of mAP on val, the best 1000 less than 0.1; from 0.3 on no image has so many.
+# model's lose 0.3 points of mAP on val, the best 1000 less than 0.1; from 0.3 on no image has as many.
 MAX_CANDIDATES = 1000
 
 NMS_THRESHOLD = 0.4  # the paper's
@@ -34,7 +34,7 @@ def select_convdet(
 
     Returns:
         boxes_xyxy (n, 4) in input pixels, class_ids (n,), scores (n,), best first, at most MAX_CANDIDATES.
-        An anchor can give several candidates, one a class.
+        An anchor can give several candidates, one per class.
     """
     # The class score is at most 1: an anchor whose confidence is below the threshold can give nothing.
     (anchor_ids,) = np.nonzero(confidence > score_threshold)
@@ -61,7 +61,7 @@ def _best(scores: np.ndarray, score_threshold: float) -> tuple[np.ndarray, np.nd
 
 
 def suppress(boxes_xyxy: np.ndarray, class_ids: np.ndarray, scores: np.ndarray, nms_threshold: float) -> np.ndarray:
-    """Greedy non-maximum suppression within each class; indices of what stays, best first.
+    """Greedy non-maximum suppression within each class; the indices of the boxes that stay, best first.
 
     A box goes when its IoU with a better one that stays is above `nms_threshold`.
     """
@@ -86,7 +86,7 @@ def finish(
     """Candidates in input pixels to `Detections` in pixels of an image of size image_wh.
 
     Boxes are clipped before they are suppressed, as in the paper's code: what lies outside the image does not count,
-    and a box that lies there as a whole is dropped.
+    and a box that lies wholly outside is dropped.
     """
     boxes_xyxy = clip_boxes(boxes_xyxy, spec.input_wh)
     inside = (boxes_xyxy[:, 2:] > boxes_xyxy[:, :2]).all(axis=1)

@@ -65,7 +65,7 @@ def add(commands: argparse._SubParsersAction) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Runs the command; whatever can be known to be wrong is said before the first image is read."""
+    """Runs the command. What is wrong with the arguments is said before the first image is read."""
     _check_outputs(arguments)
     sources = find_sources(arguments.sources)
     outputs = plan_outputs(sources, arguments.out) if arguments.out else None

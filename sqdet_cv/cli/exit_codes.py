@@ -8,16 +8,16 @@ from collections.abc import Callable
 
 
 def exit_code(work: Callable[[], int], user_errors: tuple[type[Exception], ...], say: Callable[[str], None]) -> int:
-    """Does `work` and returns what the program is to exit with.
+    """Runs `work` and returns the exit code of the program.
 
-    That is what `work` returns; 2 after one of `user_errors`, or after what the system refuses (a disk that is full, a
-    folder that may not be written to); 141 where the output went into a pipe that closed; 130 after Ctrl-C.
+    It is what `work` returns; 2 after one of `user_errors` or an error of the system (a full disk, a folder without
+    permission); 130 after Ctrl-C; 141 if the pipe that took the output was closed.
 
     Args:
-        say: prints the message of what went wrong.
+        say: prints the message of an error.
 
     Raises:
-        Exception: whatever else `work` raises: a bug, which needs its traceback.
+        Exception: anything else that `work` raises: a bug, which needs its traceback.
     """
     try:
         code = work()

@@ -7,12 +7,16 @@ import re
 import sys
 from types import ModuleType
 
-from sqdet_cv.cli.exit_codes import exit_code
-from sqdet_cv.cli.parser import OneLineParser
+from .exit_codes import exit_code
+from .parser import OneLineParser
 
 
 def build_parser(program: str, commands: dict[str, tuple[ModuleType, str]]) -> argparse.ArgumentParser:
-    """The parser of a program whose `commands` are name to (module with add_arguments and run, one line of help)."""
+    """The parser of a program.
+
+    Args:
+        commands: name to (module with `add_arguments` and `run`, one line of help).
+    """
     parser = OneLineParser(prog=program)
     subparsers = parser.add_subparsers(required=True, metavar="COMMAND")
     for name, (module, summary) in commands.items():
@@ -28,10 +32,7 @@ def run_command(
     argv: list[str] | None,
     user_errors: tuple[type[Exception], ...],
 ) -> int:
-    """Parses and runs one of `commands`, as of `build_parser`.
-
-    Returns the exit code, as of `sqdet_cv.cli.exit_codes`.
-    """
+    """Parses and runs one of the commands, given as to `build_parser`; returns the exit code, as `exit_code` does."""
     args = build_parser(program, commands).parse_args(argv)
 
     def work() -> int:

@@ -24,7 +24,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Runs `sqdet`; argv without the program's name, None: the command line's. Returns the exit code."""
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="backslashreplace")  # a file name the terminal's encoding lacks is no error
+            stream.reconfigure(errors="backslashreplace")  # a file name that the terminal cannot print is no error
     # A damaged video makes FFmpeg print a page from its threads; it reads this once, when it is first used.
     os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
     arguments = build_parser().parse_args(argv)
@@ -33,6 +33,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def build_parser() -> argparse.ArgumentParser:
+    """The parser of `sqdet` and all its sub-commands."""
     parser = OneLineParser(prog="sqdet", description="Object detection with cv2.dnn.")
     parser.add_argument("--version", action="version", version=f"sqdet {__version__}")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)

@@ -1,4 +1,4 @@
-"""A drop-in for `cv2.dnn.DetectionModel`, which reads no network of this kind itself."""
+"""A drop-in for `cv2.dnn.DetectionModel`, which cannot read a network of this kind."""
 
 from __future__ import annotations
 
@@ -22,16 +22,16 @@ from ..util.images import check_image
 
 
 class SqueezeDetModel:
-    """Runs a model of ours behind the interface of `cv2.dnn.DetectionModel`: same names, order and defaults of the
+    """Runs one of our models behind the interface of `cv2.dnn.DetectionModel`: same names, order and defaults of the
     arguments, same types of the results (measured on OpenCV 4.10 and 4.14; its source is modules/dnn/src/model.cpp).
 
-    The pre-processing is the model's own from the start, so nothing has to be set. What is set counts as it does in
-    `cv2.dnn.DetectionModel`; a warning says, once, where that is not what the model was trained with.
+    The pre-processing is the model's own from the start, so nothing has to be set. What is set works as in
+    `cv2.dnn.DetectionModel`; a warning says, once, if that is not what the model was trained with.
 
     Differences: the frame is an (H, W, 3) uint8 array; the setters return this object itself; a frame more than twice
     the network's size is averaged, not sampled; with `crop` boxes lie where the objects are (cv2 stretches them as if
-    nothing had been cropped); at most 1000 candidates go into suppression; of results
-    the order (here by class, within a class by confidence).
+    nothing had been cropped); at most 1000 candidates go into suppression; the order of the results (here by
+    class, within a class by confidence).
 
     Args:
         model: as for `Detector`; None: the model that came with the package.
@@ -81,7 +81,7 @@ class SqueezeDetModel:
             crop: False: the frame is stretched to `size`; True: it covers `size`, and the middle of it is used.
 
         Raises:
-            SqdetError: the network takes another size, or a value is not such numbers.
+            SqdetError: the network takes another size, or a value is not a number, or not as many as are expected.
         """
         if tuple(size) != (0, 0):
             self.setInputSize(size)
@@ -131,7 +131,7 @@ class SqueezeDetModel:
     # -- where and how it computes ------------------------------------------------------------------------------
 
     def setPreferableBackend(self, backendId: int) -> SqueezeDetModel:
-        """Takes DNN_BACKEND_... ; set the target too. Both are applied, and checked, by the next `detect`.
+        """Takes a DNN_BACKEND_... constant; set the target too. The next `detect` applies and checks both.
 
         Raises:
             BackendError: this OpenCV does not have the backend, with any target.
@@ -145,7 +145,7 @@ class SqueezeDetModel:
         return self
 
     def setPreferableTarget(self, targetId: int) -> SqueezeDetModel:
-        """Takes DNN_TARGET_... ; the pair is applied, and checked, by the next `detect`."""
+        """Takes a DNN_TARGET_... constant. The next `detect` applies and checks the pair."""
         self._target_id = targetId
         return self
 
@@ -192,8 +192,8 @@ class SqueezeDetModel:
             first. Nothing found: three empty tuples.
 
         Raises:
-            SqdetError: not such a frame.
-            BackendError: the backend and target that were set are no pair, are missing, or do not do the work.
+            SqdetError: the frame is not such an array.
+            BackendError: the backend and target that were set are no pair, are missing, or leave the work to the CPU.
         """
         tensors = [tensor[0] for tensor in self.predict(frame)]
         # cv2 keeps a confidence equal to the threshold, `candidates` only what is above

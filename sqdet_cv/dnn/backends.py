@@ -103,7 +103,7 @@ def choose_backend(name: str) -> Backend:
     for what it lacks; this refuses at once.
 
     Raises:
-        BackendError: the name is unknown, or this OpenCV lacks it; says what there is, and how to get this one.
+        BackendError: the name is unknown, or this OpenCV lacks it; the message says what there is, and how to get it.
     """
     by_name = {backend.name: backend for backend in BACKENDS}
     if name not in by_name:
@@ -136,6 +136,6 @@ def _available() -> str:
 
 
 def expects_cuda() -> bool:
-    """True where a user may take it that "auto" computes with CUDA: an OpenCV built for it, or an NVIDIA driver."""
+    """True where a user would expect "auto" to use CUDA: OpenCV is built for it, or there is an NVIDIA driver."""
     built = re.search(r"NVIDIA CUDA:\s+YES", cv2.getBuildInformation()) is not None
     return built or shutil.which("nvidia-smi") is not None or Path("/dev/nvidiactl").exists()

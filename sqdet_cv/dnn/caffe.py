@@ -13,6 +13,7 @@ LAST_LAYERS = ("slice", "softmax", "sigmoid")
 
 
 def has_caffe_importer() -> bool:
+    """True with OpenCV 4."""
     return hasattr(cv2.dnn, "readNetFromCaffe")
 
 
@@ -29,7 +30,7 @@ def read_caffe(prototxt: bytes, caffemodel: bytes, name: str) -> cv2.dnn.Net:
     """A network from the bytes of the two files; `name` is for the error.
 
     Raises:
-        ModelFileError: OpenCV 5, or not such files.
+        ModelFileError: this is OpenCV 5, or the bytes are not such files.
     """
     require_caffe_importer(name)
     for kind, data in (("prototxt", prototxt), ("caffemodel", caffemodel)):

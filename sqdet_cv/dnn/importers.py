@@ -1,4 +1,4 @@
-"""What importing a network has in common, whatever its format."""
+"""Imports a network, whatever its format."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from .log_level import quiet_opencv
 
 
 def import_network(importer: Callable[[], cv2.dnn.Net], kind: str, name: str) -> cv2.dnn.Net:
-    """What `importer` reads.
+    """The network that `importer` reads, with OpenCV's errors turned into ours.
 
     Args:
-        kind: of the file, such as "ONNX"; name: of the file; both for the error.
+        kind, name: the format, such as "ONNX", and the file, for the error.
 
     Raises:
-        ModelFileError: OpenCV cannot read it, or there is no network in it.
+        ModelFileError: OpenCV cannot read it, or finds no network in it.
     """
     try:
         with quiet_opencv():  # a damaged file prints a page before it raises

@@ -84,7 +84,7 @@ def unpack_file(path: str | Path, onnx_path: str | Path) -> Path | None:
         the path of the spec, `onnx_path` with the suffix .json; None: it was packed without a spec.
 
     Raises:
-        ModelFileError: no such file, or it is damaged or none of ours; nothing is written then.
+        ModelFileError: the file is missing, damaged or not a `.sqdet`; nothing is written then.
 
     >>> unpack_file("mine.sqdet", "mine.onnx")  # doctest: +SKIP
     PosixPath('mine.json')

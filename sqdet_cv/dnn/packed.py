@@ -79,7 +79,7 @@ def unpack(data: bytes, name: str) -> tuple[bytes, str | None]:
     Takes memory in proportion to `data`, whatever lengths it claims. `name` is for the error.
 
     Raises:
-        ModelFileError: the file is damaged, truncated, of another version or none of ours; says what and where.
+        ModelFileError: the file is damaged, truncated, of another version or not a `.sqdet`; says what and where.
     """
     try:
         return _unpack(data)
@@ -154,7 +154,7 @@ def _check_tensors(tensors: Iterator[Tensor], header: Header, start: int) -> Non
 
 
 def _consistent(tensor: Tensor) -> bool:
-    """Gaps only where items are left out, never more than items; a byte of indices that can hold so many."""
+    """Gaps only where items are left out, never more than items; a byte of indices that can hold as many."""
     if tensor.stored == tensor.items:
         gaps_fit = tensor.gap_bytes == 0
     else:

@@ -1,4 +1,4 @@
-"""An image to the blob a network reads."""
+"""An image to the blob that a network reads."""
 
 from __future__ import annotations
 

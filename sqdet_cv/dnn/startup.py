@@ -57,8 +57,8 @@ def start_network(net: cv2.dnn.Net, backend_name: str, forward: Callable[[], Out
 
     Args:
         backend_name: of `sqdet_cv.dnn.backends`, or "auto": CUDA where it is and works, else OpenCV's own on the CPU.
-            Where CUDA could be expected a warning, once a process, says why it is the CPU. `auto` tries nothing else:
-            no OpenCV with the others has been at hand to check their results.
+            Where CUDA could be expected, a warning, once per process, says why it is the CPU. `auto` tries no other
+            backend: their results have never been checked, for want of an OpenCV that has them.
         forward: sets an input of the right size and runs the network.
 
     Returns:
@@ -77,7 +77,7 @@ def start_network(net: cv2.dnn.Net, backend_name: str, forward: Callable[[], Out
         return start_network(net, "opencv", forward)
     backend = choose_backend(backend_name)
     if backend is CPU:
-        with quiet_opencv():  # 5.x says of every target that its engine has none; on the CPU that is no news
+        with quiet_opencv():  # 5.x warns that its engine knows no targets, which does not matter on the CPU
             CPU.apply(net)
             return CPU, forward()
     with captured_log() as log:

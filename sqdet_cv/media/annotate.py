@@ -38,7 +38,7 @@ def draw(
         (H, W, 3) uint8.
 
     Raises:
-        SqdetError: the image is no such array.
+        SqdetError: the image is not such an array.
     """
     check_image(image_bgr)
     image = np.ascontiguousarray(image_bgr).copy()

@@ -35,7 +35,7 @@ EXPECTED = "an image, folder, glob, video file, camera number or stream URL"
 
 @dataclass(frozen=True, eq=False)
 class Frame:
-    """One image of a source.
+    """An image of a source.
 
     Attributes:
         image_bgr: (H, W, 3) uint8.
@@ -52,7 +52,7 @@ class Frame:
 
 @dataclass(frozen=True)
 class Source:
-    """One still image or one moving thing.
+    """An image, video file, camera or stream.
 
     Attributes:
         address: path, camera number or URL, as OpenCV wants it.
@@ -75,7 +75,11 @@ class Source:
         return re.sub(r"//[^/@]*@", "//***@", self.address) if self.is_live else self.address  # no password in logs
 
     def frames(self) -> Generator[Frame, None, None]:
-        """Reads it to its end. Raises SourceError where it cannot be opened or gives no frame at all."""
+        """Its frames, to the end.
+
+        Raises:
+            SourceError: it cannot be opened, or gives no frame at all.
+        """
         if self.is_still:
             yield Frame(read_image(str(self.address)), 0, None, 1)
             return
@@ -110,7 +114,7 @@ class Source:
         raise SourceError(f"{self}: not an image or video that this OpenCV can read; expected {EXPECTED}")
 
     def _timing(self, capture: cv2.VideoCapture) -> tuple[float | None, int | None]:
-        """Frame rate and number of frames, each None where OpenCV's answer is no use."""
+        """Frame rate and number of frames, each None where OpenCV's answer is of no use."""
         fps = capture.get(cv2.CAP_PROP_FPS)
         count = capture.get(cv2.CAP_PROP_FRAME_COUNT)
         known_fps = fps if math.isfinite(fps) and 0 < fps <= 1000 else None
@@ -119,13 +123,16 @@ class Source:
 
 
 def find_sources(arguments: Iterable[str]) -> list[Source]:
-    """What the arguments of a command line stand for, each file once, in the order given, folders sorted.
+    """The sources that the arguments of a command line stand for: each file once, in the order given, folders sorted.
 
     Opens nothing. A folder is searched with all its sub-folders; files and folders that begin with a dot are left
     out. Digits are a camera number; a file called "0" is "./0".
 
     Raises:
-        SourceError: a file that is missing or empty, or a folder or glob without images and videos.
+        SourceError: a file is missing or empty, or a folder or glob has no images or videos.
+
+    >>> [source.name for source in find_sources(["images", "0"])]  # doctest: +SKIP
+    ['cat.jpg', 'sub/dog.png', 'camera-0']
     """
     sources: dict[str | int, Source] = {}
     for argument in arguments:
@@ -137,7 +144,11 @@ def find_sources(arguments: Iterable[str]) -> list[Source]:
 def read_image(path: str | Path) -> np.ndarray:
     """An image file as (H, W, 3) uint8 BGR, turned upright as its EXIF says; grey, 16 bit and alpha are converted.
 
-    Raises SourceError that names the file.
+    Raises:
+        SourceError: the file is missing, empty or damaged, or this OpenCV cannot decode it; names the file.
+
+    >>> read_image("cat.jpg").shape  # doctest: +SKIP
+    (480, 640, 3)
     """
     try:
         data = Path(path).read_bytes()  # cv2.imread cannot open every path on Windows

@@ -18,7 +18,16 @@ _PROBE = "import cv2; cv2.namedWindow('sqdet'); cv2.destroyAllWindows()"
 
 
 class Window:
-    """A resizable window. Raises SqdetError where none can be opened."""
+    """A resizable window.
+
+    Raises:
+        SqdetError: there is no display, or this OpenCV was built without windows.
+
+    >>> window = Window("found")           # doctest: +SKIP
+    >>> window.show(image_bgr)             # doctest: +SKIP
+    >>> while window.poll(50) not in QUIT_KEYS:  # doctest: +SKIP
+    ...     pass
+    """
 
     def __init__(self, title: str) -> None:
         require_display()
@@ -31,7 +40,7 @@ class Window:
         self._sized = False
 
     def show(self, image_bgr: np.ndarray) -> None:
-        """Puts an image into the window; the first one sets its size, at most 1280 x 720."""
+        """Puts an (H, W, 3) uint8 image into the window; the first one sets its size, at most 1280 x 720."""
         if not self._sized:
             height, width = image_bgr.shape[:2]
             shrink = min(1.0, 1280 / width, 720 / height)
@@ -40,13 +49,18 @@ class Window:
         cv2.imshow(self.title, image_bgr)
 
     def poll(self, milliseconds: int) -> int | None:
-        """Waits so long for a key; its code, None for none. A window that was closed counts as q."""
+        """Waits up to `milliseconds` for a key (0: without end).
+
+        Returns:
+            the code of the key, that of q if the window was closed; None: no key was pressed.
+        """
         key = cv2.waitKey(milliseconds)
         if cv2.getWindowProperty(self.title, cv2.WND_PROP_VISIBLE) < 1:
             return QUIT_KEYS[0]
         return None if key < 0 else key & 0xFF
 
     def close(self) -> None:
+        """Closes the window."""
         cv2.destroyAllWindows()
 
 

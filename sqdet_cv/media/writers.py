@@ -36,7 +36,8 @@ Recorder = Callable[[str, int, np.ndarray, Detections], None]
 def plan_outputs(sources: Sequence[Source], folder: Path) -> list[Path]:
     """Where each source's result goes: its name below `folder`, a video's without suffix; numbered where two meet.
 
-    Raises SqdetError if a result would overwrite one of the sources.
+    Raises:
+        SqdetError: a result would overwrite one of the sources.
     """
     originals = {Path(str(source.address)).resolve() for source in sources if not source.is_live}
     planned: dict[str, Path] = {}
@@ -57,7 +58,12 @@ def plan_outputs(sources: Sequence[Source], folder: Path) -> list[Path]:
 
 
 def write_image(path: Path, image_bgr: np.ndarray) -> None:
-    """Encodes by the suffix. Raises SqdetError if OpenCV cannot, OSError if the disk cannot."""
+    """Writes an (H, W, 3) uint8 BGR image in the format of the suffix.
+
+    Raises:
+        SqdetError: OpenCV cannot encode it so.
+        OSError: the file cannot be written.
+    """
     try:
         with muted_stderr():
             ok, data = cv2.imencode(path.suffix, image_bgr)
@@ -73,6 +79,12 @@ class VideoFile:
     """A video that appears at `stem` + ".mp4" (".avi" where this OpenCV cannot write MP4) when its block ends well.
 
     The first frame gives the size; later ones are fitted to it. Without frames there is no file.
+
+    Args:
+        fps: frames per second; None: 25.
+
+    Attributes:
+        path: the file; None before the first frame.
 
     >>> with VideoFile(Path("out/clip"), 25.0) as video:  # doctest: +SKIP
     ...     video.write(image_bgr)
@@ -121,7 +133,7 @@ class VideoFile:
 
 @contextmanager
 def json_recorder(target: str) -> Iterator[Recorder]:
-    """Gives `record(source, frame, image_bgr, detections)`; writes a JSON array with one object a frame, a line each.
+    """Gives `record(source, frame, image_bgr, detections)`; writes a JSON array, one object and line per frame.
 
     `target` is a path, or "-" for stdout. An object has the keys source, frame, width, height, detections; a detection
     label, class_id, score, box_xyxy in pixels.
@@ -151,7 +163,7 @@ def json_recorder(target: str) -> Iterator[Recorder]:
 
 @contextmanager
 def csv_recorder(target: str) -> Iterator[Recorder]:
-    """As `json_recorder`, but CSV with a header: CSV_COLUMNS, one row a detection, none for a frame without."""
+    """As `json_recorder`, but CSV: a header, CSV_COLUMNS, then a row for each detection."""
     with _text_output(target) as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(CSV_COLUMNS)

@@ -16,8 +16,8 @@ class ClassifierSpec(JsonSpec):
     """Everything outside the weights that a classifier needs to be run.
 
     Attributes:
-        labels: class names; the position is the class id. None empty; a name may stand there twice, as "crane" (the
-            bird and the machine) does in ImageNet.
+        labels: class names; the position is the class id. None is empty; a name may occur twice, as "crane"
+            (the bird and the machine) does in ImageNet.
         input_wh: network input (width, height) in pixels.
         mean_bgr: subtracted from the image's B, G, R (0-255) before scaling.
         scale: multiplied after the mean is subtracted.
@@ -64,4 +64,5 @@ class ClassifierSpec(JsonSpec):
 
     @property
     def num_classes(self) -> int:
+        """The number of labels."""
         return len(self.labels)

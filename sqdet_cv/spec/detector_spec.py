@@ -36,7 +36,7 @@ class ModelSpec(JsonSpec):
         labels: class names; the position is the class id. At least one, unique, not empty.
         input_wh: network input (width, height) in pixels. Images are stretched to it.
         grid_hw: (rows, columns) of the output grid.
-        anchors_wh: anchor shapes (width, height) in input pixels, one row a shape.
+        anchors_wh: anchor shapes (width, height) in input pixels, one row per shape.
         mean_bgr: subtracted from the image's B, G, R (0-255) before scaling.
         scale: multiplied after the mean is subtracted.
         rgb: True if the network wants R first (the mean is still given as B, G, R).
@@ -92,6 +92,7 @@ class ModelSpec(JsonSpec):
 
     @property
     def num_classes(self) -> int:
+        """The number of labels (C in the paper)."""
         return len(self.labels)
 
     @property
@@ -133,7 +134,7 @@ class ModelSpec(JsonSpec):
         return (np.arange(cells) + 1 + self.grid_inset) * (extent / (cells + 1 + 2 * self.grid_inset))
 
     def resized(self, input_wh: tuple[int, int], grid_hw: tuple[int, int]) -> ModelSpec:
-        """The same model at another input size; anchors are stretched with the image."""
+        """The same model at another input size in pixels, with another grid; anchors are stretched with the image."""
         width, height = positive_ints(input_wh, "input_wh")
         fx, fy = width / self.input_wh[0], height / self.input_wh[1]
         anchors_wh = tuple((w * fx, h * fy) for w, h in self.anchors_wh)

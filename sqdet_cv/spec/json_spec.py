@@ -31,7 +31,7 @@ class JsonSpec:
 
     @classmethod
     def from_json(cls: type[Spec], text: str) -> Spec:
-        """Reads what `to_json` wrote. Raises SpecError for text that is not such a spec."""
+        """Reads what `to_json` wrote. Raises SpecError if the text is not a spec of this kind."""
         try:
             values = json.loads(text)
         except (ValueError, RecursionError) as error:  # the latter for thousands of brackets

@@ -15,6 +15,7 @@ def require(condition: bool, name: str, value: Any, expected: str) -> None:
 
 
 def class_names(value: Any, name: str) -> tuple[str, ...]:
+    """A list of names, at least one, none empty."""
     is_list = isinstance(value, list | tuple)
     require(is_list and len(value) > 0, name, value, "a list of at least one class name")
     require(all(isinstance(label, str) and label.strip() for label in value), name, value, "names, none empty")
@@ -22,11 +23,13 @@ def class_names(value: Any, name: str) -> tuple[str, ...]:
 
 
 def boolean(value: Any, name: str) -> bool:
+    """True or False, and nothing that only counts as one."""
     require(isinstance(value, bool), name, value, "true or false")
     return value
 
 
 def positive_ints(value: Any, name: str) -> tuple[int, int]:
+    """Two whole numbers above 0, such as a width and a height."""
     try:
         first, second = value
         pair = int(first), int(second)
@@ -38,6 +41,7 @@ def positive_ints(value: Any, name: str) -> tuple[int, int]:
 
 
 def floats(value: Any, count: int, name: str) -> tuple[float, ...]:
+    """`count` finite numbers."""
     try:
         numbers = tuple(float(item) for item in value)
         is_text = any(isinstance(item, str) for item in value)
@@ -49,6 +53,7 @@ def floats(value: Any, count: int, name: str) -> tuple[float, ...]:
 
 
 def scale_factor(value: Any, name: str) -> float:
+    """A finite number other than 0."""
     (number,) = floats((value,), 1, name)
     require(number != 0, name, value, "a number other than 0")
     return number

@@ -15,12 +15,12 @@ from pathlib import Path
 def atomic_path(path: str | Path) -> Iterator[Path]:
     """Gives a temporary path to write to; its file takes the place of `path` if the block ends well.
 
-    The temporary lies beside `path` and keeps the suffix, since cv2 and numpy choose a format by it. Of a symbolic link
-    the file that it points to is replaced. What is no file, such as a pipe or /dev/stdout, stays and is written to.
+    The temporary lies beside `path` and keeps the suffix, since cv2 and numpy choose a format by it. If `path` is a
+    symbolic link, the file that it points to is replaced. A pipe or a device such as /dev/stdout is written to.
 
     Raises:
-        OSError: about `path`, not the temporary: a folder, or where nothing can be written. A folder is refused before
-            the block is entered.
+        OSError: `path` is a folder (known before the block is entered) or cannot be written; names `path`, not the
+            temporary.
     """
     path = Path(path)
     if path.is_dir():
@@ -67,9 +67,11 @@ def _about(path: Path) -> Iterator[None]:
 
 
 def write_bytes_atomically(path: str | Path, data: bytes) -> None:
+    """Writes the whole file or nothing; errors as `atomic_path`."""
     with atomic_path(path) as temporary:
         temporary.write_bytes(data)
 
 
 def write_text_atomically(path: str | Path, text: str) -> None:
+    """As `write_bytes_atomically`, in UTF-8."""
     write_bytes_atomically(path, text.encode("utf-8"))

@@ -1,4 +1,4 @@
-"""What every function that takes an image asks of it."""
+"""The check with which every function that takes an image begins."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a cv2.error says, fit for the end of a message of one line."""
+"""What OpenCV says in an error, short enough for the end of a one-line message."""
 
 from __future__ import annotations
 
