@@ -35,6 +35,7 @@ def test_names_exist_and_say_what_they_are(module: str):
         assert not callable(thing) or thing.__doc__, f"{module}.{name} has no docstring"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("module", TABLE)
 def test_the_reference_has_every_name(reference: Path, module: str):
     html = reference.joinpath(*module.split(".")).with_suffix(".html").read_text()

@@ -24,6 +24,7 @@ def code_cells() -> dict[str, dict[str, Any]]:
     return {cell["id"]: cell for cell in cells if cell["cell_type"] == "code"}
 
 
+@pytest.mark.slow
 def test_it_runs_from_top_to_bottom(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ):

@@ -64,6 +64,7 @@ def kept_by_infer_bbox(found) -> list[int]:
     return [i for i in range(len(found)) if not any(iou[i, j] > 0.1 for j in better[i])]
 
 
+@pytest.mark.slow
 def test_infer_bbox_finds_what_detector_finds(built, model):
     """On five real images at least each object is one of `Detector`'s boxes (IoU above 0.9), and where the class's 64
     best anchors hold all candidates they are exactly those that its suppression leaves."""
@@ -88,6 +89,7 @@ def test_infer_bbox_finds_what_detector_finds(built, model):
     assert with_objects >= 5 and whole >= 1
 
 
+@pytest.mark.slow
 def test_onnx_finds_what_detector_finds(built, model):
     from export.__main__ import main
 
@@ -107,6 +109,7 @@ def test_onnx_finds_what_detector_finds(built, model):
     assert ModelSpec.load(onnx.with_suffix(".json")).labels == detector.spec.labels
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("program", "arguments", "said"),
     [
@@ -122,6 +125,7 @@ def test_bad_input_exits_with_2(built, tmp_path, program, arguments, said):
     assert done.returncode == 2 and said in done.stderr.splitlines()[-1]
 
 
+@pytest.mark.slow
 def test_a_caffe_file_of_another_kind_is_refused_in_words(built, model):
     """Its layers have other names, at which OpenCV throws."""
     from export.__main__ import main

@@ -13,6 +13,7 @@ from sqdet_cv.boxes.ops import cxcywh_to_xyxy
 from sqdet_cv.boxes.postprocess import finish, select_decoded
 from sqdet_cv.detections import Detections
 from sqdet_cv.spec.detector_spec import ModelSpec
+from sqdet_cv.util.opencv_errors import error_text
 
 from ..common.errors import TrainError
 
@@ -52,7 +53,7 @@ class DarknetDetector:
                 np.frombuffer(weights.read_bytes(), np.uint8),
             )
         except cv2.error as error:
-            raise TrainError(f"{cfg}: OpenCV cannot read this Darknet model: {error.err}") from None
+            raise TrainError(f"{cfg}: OpenCV cannot read this Darknet model: {error_text(error)}") from None
         self.outputs = self.net.getUnconnectedOutLayersNames()
         self.score_threshold, self.nms_threshold = score_threshold, nms_threshold
         size_wh = _input_size(cfg)

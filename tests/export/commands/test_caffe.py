@@ -93,6 +93,7 @@ def test_a_prototxt_reads_back():
     assert to_text(from_text(text)) == text
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("options", [[], ["--size", "416", "--crop", "1"], ["--half"], ["--infer-bbox"]], ids=str)
 def test_detector_runs_every_form(exported, options):
     """The C++ class's geometry too: it is a ModelSpec like any other."""

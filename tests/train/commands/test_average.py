@@ -31,6 +31,7 @@ def changed(seed: int) -> torch.nn.Module:
     return net
 
 
+@pytest.mark.slow
 @torch.no_grad()
 def test_the_mean_of_nets_that_differ_in_a_linear_layer_answers_with_the_mean(tmp_path: Path, capsys):
     """BatchNorm is folded first; the rest of the net, the same in all, stays as it is."""

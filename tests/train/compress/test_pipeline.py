@@ -106,6 +106,7 @@ def test_it_is_retrained_with_norms_and_exported_without(reference: Path):
     assert len(norms["prune/last"]) == 27 and not norms["pruned"]  # of nine Fires
 
 
+@pytest.mark.slow
 def test_the_result_is_of_the_asked_size(checkpoint: Path, devkit: Path, tmp_path: Path):
     asked = net_from_checkpoint(checkpoint)[1]
     for size, expected in ((0, asked), (96, asked.resized((96, 96), (5, 5)))):
@@ -175,12 +176,14 @@ def test_a_crash_before_a_file_loses_nothing(
     assert_same_run(tmp_path / "run", reference)
 
 
+@pytest.mark.slow
 def test_a_finished_run_resumes_to_itself(reference: Path):
     before = (reference / "compressed.pt").stat().st_mtime_ns
     assert run(["compress", "--resume", str(reference)]) == 0
     assert (reference / "compressed.pt").stat().st_mtime_ns == before
 
 
+@pytest.mark.slow
 def test_the_packed_file_is_smaller_by_the_expected_factor(reference: Path):
     """Expected: the entropy of each weight, its values at four bytes, and what a record and code tables cost."""
     sizes = {}
@@ -258,6 +261,7 @@ def test_what_cannot_begin_is_said(capsys, command: list[str], message: str):
     assert message in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_a_run_is_not_overwritten(checkpoint: Path, devkit: Path, reference: Path, capsys):
     assert run(words(checkpoint, devkit, reference)) == 2
     assert "holds a run already; go on with it by --resume" in capsys.readouterr().err

@@ -91,6 +91,7 @@ def test_a_bad_batch_is_kept_and_shows_the_same_again(fit_devkit: Path, tmp_path
     assert not torch.isfinite(sum(parts.values()))
 
 
+@pytest.mark.slow
 def test_options_of_the_net(fit_devkit: Path, tmp_path: Path):
     words = fit_words(fit_devkit, tmp_path / "run", sizes="64:1", leaky_slope=0.1, dropout=0.25)
     assert run_command(words) == 0
@@ -137,6 +138,7 @@ def test_tensorboard_holds_the_numbers_of_results_csv(fit_devkit: Path, tmp_path
     assert [event.step for event in events.Scalars("step/box")] == [10], "of twelve steps every tenth"
 
 
+@pytest.mark.slow
 def test_curves_show_every_panel(tmp_path: Path):
     history = [
         {"epoch": i + 1, "size": 64, "box": 1 / (i + 1), "class": 2 / (i + 1), "val_box": 0.5, "val_class": 1.0}

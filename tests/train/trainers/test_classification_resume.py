@@ -51,6 +51,7 @@ def test_a_run_stopped_after_any_step_resumes_bit_for_bit(
     assert_same_run(tmp_path / "run", classify_reference)
 
 
+@pytest.mark.slow
 def test_resuming_with_other_pictures_is_refused(classify_reference: Path, tmp_path: Path, capsys):
     data, out = write_colour_folder(tmp_path / "data", {"train": 1, "val": 1}), tmp_path / "run"
     assert run_command(classify_words(data, out, epochs=1)) == 0

@@ -65,6 +65,7 @@ def test_what_a_run_leaves_behind(fit_devkit: Path, fit_reference, capsys):
     assert "| **mean** (" in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_the_last_plain_epochs_draw_no_mosaics(fit_devkit: Path, tmp_path: Path):
     """Their views are those of a run without mosaics, to the last bit."""
 
@@ -185,6 +186,7 @@ def parse_fit(*words: str) -> FitConfig:
     return FitConfig.from_args(parser.parse_args(words))
 
 
+@pytest.mark.slow
 def test_size_and_epochs_are_one_phase():
     assert parse_fit().epoch_sizes == [320] * 20
     assert parse_fit("--epochs", "3").epoch_sizes == [320] * 3

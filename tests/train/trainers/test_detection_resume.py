@@ -103,6 +103,7 @@ def test_a_crash_between_the_files_of_an_epoch_loses_none(
     assert_same_run(tmp_path / "run", fit_reference("sqdet"))
 
 
+@pytest.mark.slow
 def test_a_finished_run_resumes_to_itself(fit_reference, capsys):
     before = (fit_reference("sqdet") / "last.pt").read_bytes()
     capsys.readouterr()
@@ -111,6 +112,7 @@ def test_a_finished_run_resumes_to_itself(fit_reference, capsys):
     assert (fit_reference("sqdet") / "last.pt").read_bytes() == before
 
 
+@pytest.mark.slow
 def test_a_moved_run_resumes_where_it_is(fit_devkit: Path, tmp_path: Path, monkeypatch):
     monkeypatch.setattr(DetectionTrainer, "_train_step", interrupted(DetectionTrainer._train_step))
     assert run_command(fit_words(fit_devkit, tmp_path / "old", sizes="64:1")) == 130
@@ -121,6 +123,7 @@ def test_a_moved_run_resumes_where_it_is(fit_devkit: Path, tmp_path: Path, monke
     assert not (tmp_path / "old").exists()
 
 
+@pytest.mark.slow
 def test_a_run_is_not_overwritten(fit_devkit: Path, fit_reference, capsys):
     out = fit_reference("sqdet")
     before = {path.name: path.read_bytes() for path in out.iterdir()}

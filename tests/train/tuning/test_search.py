@@ -161,6 +161,7 @@ def test_a_trial_that_diverges_counts_as_nothing(devkit: Path, tmp_path: Path, c
     assert "diverged, which" not in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_nothing_learned_is_said(devkit: Path, tmp_path: Path, capsys, peak):
     peak(lambda config: 0.0)
     assert _run(_words("lr", 0.001, 0.1, devkit, tmp_path / "search", trials=1)) == 0
@@ -196,6 +197,7 @@ def test_runs_that_are_no_trials_are_not_taken_for_some(devkit: Path, tmp_path: 
     assert "holds runs that are not trials of a search" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_a_slip_before_the_first_trial_may_be_mended(devkit: Path, tmp_path: Path, peak):
     peak(lambda config: 0.5)
     assert _run(_words("lr", 0.001, 0.1, "/nowhere", tmp_path / "search", trials=1)) == 2
