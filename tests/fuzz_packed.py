@@ -1,9 +1,8 @@
 """Fuzzes the reader of `.sqdet` files: any bytes give the model that the checksum names, or ModelFileError.
 
     python -m tests.fuzz_packed [--inputs 100000] [--seed 0]
-    python -m tests.fuzz_packed --atheris [--inputs 100000]     guided by coverage; needs `pip install atheris`
 
-An input is a short program of bytes, from a random generator or from atheris, that damages a valid file. Half of the
+An input is a short program of random bytes that damages a valid file. Half of the
 files get their checksums repaired afterwards, so that the damage reaches the code behind them: fields of the header, of
 tensor records, streams before and after deflate. An input may take 2 s of CPU time; a slower one, a crash or any other
 exception ends the run, and the file is kept.
@@ -13,7 +12,6 @@ from __future__ import annotations
 
 import argparse
 import collections
-import inspect
 import re
 import resource
 import signal
@@ -26,7 +24,6 @@ import numpy as np
 from tqdm import tqdm
 
 from export.packed.writer import assemble, deflate, encode
-from sqdet_cv.dnn import packed
 from sqdet_cv.dnn.packed import HEADER_FORMAT, MAGIC, Header, Tensor, unpack
 from sqdet_cv.errors import ModelFileError
 
@@ -197,25 +194,11 @@ def run_random(inputs: int, seed: int) -> None:
         print(f"{count:8d}  {answer}")
 
 
-def run_atheris(inputs: int, seed: int) -> None:
-    import atheris  # asked for by --atheris alone
-
-    for _, function in inspect.getmembers(packed, inspect.isfunction):
-        atheris.instrument_func(function)
-    options = [f"-runs={inputs}", f"-seed={seed + 1}", "-timeout=10", f"-rss_limit_mb={MEMORY_BYTES >> 20}"]
-    atheris.Setup([sys.argv[0], *options, "-max_len=200"], lambda program: try_out(build(program)))
-    atheris.Fuzz()
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--inputs", type=int, default=100_000)
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--atheris", action="store_true", help="let atheris choose the inputs by coverage")
     args = parser.parse_args()
-    if args.atheris:
-        run_atheris(args.inputs, args.seed)
-        return
     resource.setrlimit(resource.RLIMIT_AS, (MEMORY_BYTES, MEMORY_BYTES))  # a hostile length becomes a MemoryError
     run_random(args.inputs, args.seed)
 

@@ -14,6 +14,13 @@ import pytest
 from train.engine.trainer import Trainer
 
 ROOT = Path(__file__).parents[2]
+each_signal = pytest.mark.parametrize(
+    ("sent", "code", "said"),
+    [
+        pytest.param(signal.SIGKILL, -signal.SIGKILL, "", id="killed"),
+        pytest.param(signal.SIGINT, 130, "go on with --resume", id="Ctrl-C"),
+    ],
+)
 
 
 def stopped_process(words: list[str], out: Path, sent: int) -> tuple[int, str, str]:

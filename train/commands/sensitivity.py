@@ -1,7 +1,7 @@
 """`python -m train sensitivity`: what it costs to prune one layer, or to let it share weights, the others untouched.
 
-The numbers go to OUT/sensitivity.json, which `python -m train compress --scan` reads, after every layer; the same
-command goes on with what is there. The plot is OUT/sensitivity.png.
+The numbers go to OUT/sensitivity.json after every layer; the same command goes on with what is there. The
+plot is OUT/sensitivity.png.
 """
 
 from __future__ import annotations

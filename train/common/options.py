@@ -120,7 +120,8 @@ def from_dict(values: dict, cls: type, where: str = "options") -> typing.Any:
         for spelling in (item.name, *item.metadata.get("aliases", ()))
     }
     removed = getattr(cls, "REMOVED", {})
-    values = {name: value for name, value in values.items() if name not in removed or value != removed[name]}
+    unchanged = [name for name in removed if values.get(name) in (None, removed[name])]
+    values = {name: value for name, value in values.items() if name not in unchanged}
     if unknown := [name for name in values if name not in fields]:
         gone = " any more" if unknown[0] in removed else ""
         raise TrainError(f"{where}: no option is called {unknown[0]}{gone}")

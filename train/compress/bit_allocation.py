@@ -1,9 +1,6 @@
-"""How many bits each layer gets: the same for all, as many as a budget of bytes allows, or as a scan says it needs."""
+"""How many bits each layer gets: the same for all, or as many as a budget of bytes allows."""
 
 from __future__ import annotations
-
-import json
-from pathlib import Path
 
 import numpy as np
 from torch import nn
@@ -19,8 +16,6 @@ def layer_bits(net: nn.Module, config: CompressConfig) -> dict[str, int]:
     if config.budget:
         weights = {name: conv.weight.detach().numpy() for name, conv in convolutions(net).items()}
         return bits_by_budget(weights, config.budget, config.bits)
-    if config.scan:
-        return bits_by_scan(Path(config.scan), list(convolutions(net)), config.bits, config.max_drop)
     return dict.fromkeys(convolutions(net), config.bits)
 
 
@@ -62,28 +57,3 @@ def _error_and_bytes(weight: np.ndarray, bits: int) -> tuple[float, float]:
     error = ((values - means[flat]) ** 2).sum() / max((values**2).sum(), 1e-30)
     shares = counts[counts > 0] / len(flat)
     return error, -(shares * np.log2(shares)).sum() * len(flat) / 8 + 4 * used
-
-
-def bits_by_scan(path: Path, layers: list[str], most: int, max_drop: float) -> dict[str, int]:
-    """For each layer the fewest bits that cost at most `max_drop` points of mAP in a scan, and so did all above them;
-    `most` where even that is more.
-
-    Raises:
-        TrainError: no such file, no scan, or one of another net.
-    """
-    try:
-        scan = json.loads(path.read_text())
-        whole, rows = scan["map"], scan["shared"]
-        drops = {name: {int(bits): 100 * (whole - value) for bits, value in row.items()} for name, row in rows.items()}
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise TrainError(f"--scan {path}: not a sensitivity.json: {error}") from None
-    if missing := [name for name in layers if name not in drops]:
-        raise TrainError(f"--scan {path}: has no layer {missing[0]}")
-    chosen = {}
-    for name in layers:
-        chosen[name] = most
-        for bits in sorted((bits for bits in drops[name] if bits <= most), reverse=True):
-            if drops[name][bits] > max_drop:
-                break
-            chosen[name] = bits
-    return chosen

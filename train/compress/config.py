@@ -22,7 +22,8 @@ class CompressConfig:
     """A whole run; saved in args.yaml of its folder. What retraining needs beyond this (the loss, the augmentation
     ...) is as it was when the checkpoint was trained."""
 
-    REMOVED = {"scope": "lamp", "start": "linear"}  # no recipe used another value
+    # no recipe used another value
+    REMOVED = {"scope": "lamp", "start": "linear", "scan": "", "max_drop": 0.5}
 
     out: str = option("runs/compress", "run folder; must not hold a run already")
     data: str | None = option(
@@ -43,10 +44,6 @@ class CompressConfig:
     budget: int | None = option(
         None, "bytes for all weights (by entropy; biases come on top): chooses bits by layer, up to --bits", unset=(0,)
     )
-    scan: str | None = option(
-        None, "sensitivity.json (python -m train sensitivity): bits of each layer, up to --bits, by it", unset=("",)
-    )
-    max_drop: float = option(0.5, "with --scan: points of mAP that a layer alone may cost")
     epochs: int = option(4, "epochs of retraining in all; 0: none")
     narrow_part: float = option(0.25, "with --structured: fraction of the epochs that come before the pruning")
     centroid_part: float = option(0.25, "fraction of the epochs, at the end, in which the shared weights learn")
@@ -70,17 +67,9 @@ class CompressConfig:
     device: str = option("auto", "cpu, cuda, or auto")
 
     def __post_init__(self) -> None:
-        least = {
-            "epochs": 0,
-            "size": SMALLEST,
-            "batch": 1,
-            "every": 1,
-            "warmup": 0,
-            "seed": 0,
-            "workers": 0,
-            "save_steps": 1,
-        }
-        require_at_least(self, least | {"budget": 1, "max_drop": 0, "plain_epochs": 0})
+        least = dict.fromkeys(("epochs", "plain_epochs", "warmup", "seed", "workers"), 0)
+        least |= dict.fromkeys(("batch", "every", "save_steps", "budget"), 1)
+        require_at_least(self, least | {"size": SMALLEST})
         for name in ("bits", "bias_bits"):
             if not 0 <= getattr(self, name) <= MAX_BITS:
                 raise TrainError(f"--{name.replace('_', '-')} {getattr(self, name)}: expected 0 to {MAX_BITS}")
@@ -94,8 +83,6 @@ class CompressConfig:
         for name in ("narrow_part", "centroid_part"):
             if not 0 <= getattr(self, name) <= 1:
                 raise TrainError(f"--{name.replace('_', '-')} {getattr(self, name)}: expected 0 to 1")
-        if self.budget and self.scan:
-            raise TrainError("--budget and --scan both choose the bits; expected one of them")
         if self.epochs and not self.data:
             raise TrainError("compress needs --data, a data set, to retrain; or --epochs 0")
         if self.structured and not self.data:

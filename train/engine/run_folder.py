@@ -1,4 +1,4 @@
-"""The folder of a training run, apart from its checkpoints, and how Ctrl-C ends the run."""
+"""The folder of a training run, apart from its checkpoints."""
 
 from __future__ import annotations
 
@@ -7,10 +7,8 @@ import io
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from types import FrameType
 
 from sqdet_cv.util.atomic_files import write_text_atomically
-from sqdet_cv.util.interrupt import CtrlC
 
 from ..common.errors import TrainError
 from ..common.options import to_yaml
@@ -51,11 +49,3 @@ def write_results(out: Path, history: Sequence[dict]) -> None:
     writer.writeheader()
     writer.writerows(history)
     write_text_atomically(out / "results.csv", text.getvalue())
-
-
-class StopRequest(CtrlC):
-    """`CtrlC` that never raises, so that a step is done whole or not at all. A second signal need not be a second key
-    press: torchrun passes the terminal's on to processes that got it already."""
-
-    def _handle(self, number: int, frame: FrameType | None) -> None:
-        self.pressed = True

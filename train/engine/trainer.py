@@ -15,6 +15,8 @@ import torch
 from torch import nn
 from tqdm import tqdm
 
+from sqdet_cv.util.interrupt import CtrlC
+
 from ..common import distributed
 from ..common.errors import NotFiniteError, TrainError
 from .bad_batch import save_bad_batch
@@ -22,7 +24,7 @@ from .config import LoopConfig
 from .curves import plot_history
 from .memory import keep_freed_memory
 from .optim import ModelEma, make_optimizer, train_mode
-from .run_folder import RunResult, StopRequest, write_results
+from .run_folder import RunResult, write_results
 from .schedules import LRScheduler
 from .tensorboard import EventLog
 
@@ -131,7 +133,7 @@ class Trainer(ABC):
         if self.epoch == len(self.steps):
             self.say(f"{self.out}: all of its {self.epoch} epochs are done")
         keep_freed_memory()
-        with StopRequest() as stop, self.log:
+        with CtrlC(second_raises=False) as stop, self.log:
             while self.epoch < len(self.steps) and not self.has_stalled:
                 if not self._train_epoch(stop):
                     self._save("last.pt")
@@ -145,7 +147,7 @@ class Trainer(ABC):
                 self._draw()
         return RunResult(self.out, self.history, self.out / "best.pt")
 
-    def _train_epoch(self, stop: StopRequest) -> bool:
+    def _train_epoch(self, stop: CtrlC) -> bool:
         """The rest of the current epoch. False: Ctrl-C was pressed before its end."""
         train_mode(self.net)
         progress = tqdm(

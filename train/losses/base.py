@@ -43,6 +43,15 @@ class Loss(nn.Module, ABC):
     def processes(self) -> int:
         return distributed.count() if self.all_processes else 1
 
+    def weighted_parts(self, *said: object) -> dict[str, torch.Tensor]:
+        """The four terms, which a loss computes in methods of these names, with their weights."""
+        return {
+            "box": self.config.box * self.loss_box(*said),
+            "conf_pos": self.config.confidence_positive * self.loss_confidence_positive(*said),
+            "conf_neg": self.config.confidence_negative * self.loss_confidence_negative(*said),
+            "class": self.config.classes * self.loss_class(*said),
+        }
+
     @abstractmethod
     def forward(self, raw: RawOutput, batch: Batch) -> dict[str, torch.Tensor]:
         """The PARTS, each a scalar with its weight applied; the loss is their sum.

@@ -53,14 +53,8 @@ class SqdetLoss(Loss):
     """
 
     def forward(self, raw: RawOutput, batch: Batch) -> dict[str, torch.Tensor]:
-        parts = {
-            "box": self.config.box * self.loss_box(raw, batch),
-            "conf_pos": self.config.confidence_positive * self.loss_confidence_positive(raw, batch),
-            "conf_neg": self.config.confidence_negative * self.loss_confidence_negative(raw, batch),
-            "class": self.config.classes * self.loss_class(raw, batch),
-        }
         objects = self.batch_total(batch.positive_weight.sum()).clamp(min=1) / self.processes
-        return {name: part / objects for name, part in parts.items()}
+        return {name: part / objects for name, part in self.weighted_parts(raw, batch).items()}
 
     def loss_box(self, raw: RawOutput, batch: Batch) -> torch.Tensor:
         positive = batch.positive_weight > 0

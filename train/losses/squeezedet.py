@@ -19,17 +19,15 @@ SAFE_EXP_FROM = 1.0  # EXP_THRESH: from here on the exponential goes on as its t
 
 @dataclass(frozen=True)
 class SqueezeDetLossConfig:
-    """The weights of the KITTI configurations, and what the code does beside the formula, on as in the code."""
+    """The weights of the KITTI configurations."""
+
+    # switches of the quirks before 0.2.0
+    REMOVED = {"safe_exp": True, "plus_one": True, "centre_over_box": False}
 
     box: float = option(5.0, "LOSS_COEF_BBOX: squared error of the deltas")
     confidence_positive: float = option(75.0, "LOSS_COEF_CONF_POS: squared error of the confidence where an object is")
     confidence_negative: float = option(100.0, "LOSS_COEF_CONF_NEG: squared confidence elsewhere")
     classes: float = option(1.0, "LOSS_COEF_CLASS: two-sided cross-entropy over the classes")
-    safe_exp: bool = option(True, "sizes grow as a line from e times the anchor's on; off: as at run time")
-    plus_one: bool = option(True, "quirk: predicted boxes end 1 px too far right and down")
-    centre_over_box: bool = option(
-        False, "quirk of the code, not the formula: centre targets are divided by the box's size, not the anchor's"
-    )
 
 
 class SqueezeDetLoss(Loss):
@@ -45,6 +43,9 @@ class SqueezeDetLoss(Loss):
     the code has it; the paper does not say. IoU_o is that of the predicted box and is held constant. The authors also
     clip the gradient of each variable to a norm of 1 (`--clip 1` clips the norm of all together).
 
+    As in the code, predicted sizes grow as a line from e times the anchor's on, and predicted boxes end 1 px too far
+    right and down. Not as in the code, which divides the centre's targets by the box's size: they are the formula's.
+
     What the code lacks, and what leaves it the same where all objects weigh 1 and all classes are labelled:
     - a batch without objects is finite (the code divides by 0): n and A - n are taken as at least 1;
     - an object's own terms are multiplied by its weight; n counts objects;
@@ -54,12 +55,7 @@ class SqueezeDetLoss(Loss):
     """
 
     def forward(self, raw: RawOutput, batch: Batch) -> dict[str, torch.Tensor]:
-        return {
-            "box": self.config.box * self.loss_box(raw, batch),
-            "conf_pos": self.config.confidence_positive * self.loss_confidence_positive(raw, batch),
-            "conf_neg": self.config.confidence_negative * self.loss_confidence_negative(raw, batch),
-            "class": self.config.classes * self.loss_class(raw, batch),
-        }
+        return self.weighted_parts(raw, batch)
 
     def loss_box(self, raw: RawOutput, batch: Batch) -> torch.Tensor:
         deltas_xywh = self._deltas_xywh(raw, batch)
@@ -98,22 +94,17 @@ class SqueezeDetLoss(Loss):
         """(M, 4) boxes to (M, 4) deltas_xywh from their anchors."""
         anchors = self.anchors_cxcywh[anchor_ids]
         wh = boxes_xyxy[:, 2:] - boxes_xyxy[:, :2]
-        offset = (boxes_xyxy[:, :2] + boxes_xyxy[:, 2:]) / 2 - anchors[:, :2]
-        centre = offset / (wh if self.config.centre_over_box else anchors[:, 2:])
+        centre = ((boxes_xyxy[:, :2] + boxes_xyxy[:, 2:]) / 2 - anchors[:, :2]) / anchors[:, 2:]
         return torch.cat([centre, torch.log(wh / anchors[:, 2:])], dim=1)
 
     def _decode(self, deltas_xywh: torch.Tensor, anchor_ids: torch.Tensor) -> torch.Tensor:
         """(M, 4) deltas to (M, 4) boxes_xyxy inside the image."""
         anchors = self.anchors_cxcywh[anchor_ids]
         sizes = deltas_xywh[:, 2:]
-        if self.config.safe_exp:
-            tangent = math.exp(SAFE_EXP_FROM) * (sizes - SAFE_EXP_FROM + 1)
-            growth = torch.where(sizes > SAFE_EXP_FROM, tangent, sizes.exp())
-        else:
-            growth = sizes.clamp(max=self.spec.size_delta_cap).exp()
+        tangent = math.exp(SAFE_EXP_FROM) * (sizes - SAFE_EXP_FROM + 1)
+        growth = torch.where(sizes > SAFE_EXP_FROM, tangent, sizes.exp())
         centre, half = anchors[:, :2] + anchors[:, 2:] * deltas_xywh[:, :2], anchors[:, 2:] * growth / 2
         boxes_xyxy = torch.cat([centre - half, centre + half], dim=1)
-        pixel = float(self.config.plus_one)
-        limit = anchors.new_tensor(self.spec.input_wh * 2) - pixel
+        limit = anchors.new_tensor(self.spec.input_wh * 2) - 1
         boxes_xyxy = boxes_xyxy.clamp(min=torch.zeros_like(limit), max=limit)
-        return boxes_xyxy + anchors.new_tensor([0.0, 0.0, pixel, pixel])
+        return boxes_xyxy + anchors.new_tensor([0.0, 0.0, 1.0, 1.0])

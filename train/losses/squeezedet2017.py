@@ -17,17 +17,15 @@ EPSILON = 1e-7
 
 @dataclass(frozen=True)
 class SqueezeDet2017LossConfig:
-    """The layer's weights (SqueezeDet_train_test.prototxt of opencv_contrib), and its quirks, on as in the layer."""
+    """The layer's weights (SqueezeDet_train_test.prototxt of opencv_contrib)."""
+
+    # switches of the quirks before 0.2.0
+    REMOVED = {"assign_by_prediction": True, "repeat_negatives": True, "plus_one": True}
 
     box: float = option(5.0, "lambda_bbox: squared error of the deltas")
     confidence_positive: float = option(75.0, "pos_conf: squared error of the confidence where an object is")
     confidence_negative: float = option(100.0, "neg_conf: squared confidence elsewhere (1000 in the project's blog)")
     classes: float = option(1.0, "the layer's lambda_conf: cross-entropy over the classes")
-    assign_by_prediction: bool = option(
-        True, "quirk: an object belongs to the anchor whose predicted box overlaps it most; off: the paper's rule"
-    )
-    repeat_negatives: bool = option(True, "quirk: an anchor is told 'nothing here' once by each object it has not")
-    plus_one: bool = option(True, "quirk: targets are 1 px wider and higher, predictions end 1 px before the border")
 
 
 @dataclass
@@ -50,8 +48,10 @@ class SqueezeDet2017Loss(Loss):
     The gradient is this formula's (a(o) and IoU_o held constant). The layer's own backward is not: it leaves 1 / n out
     of the classes and divides integers for the boxes.
 
-    Its quirks have switches in SqueezeDet2017LossConfig. One more is in the spec: `grid_transposed` with
-    `delta_order="xyhw"` and `size_delta_cap=inf` is the layer's geometry; any other works as well.
+    Its quirks are kept: a(o) is the anchor whose predicted box overlaps the object most, not the paper's; an anchor is
+    told "nothing here" once by each object that it does not have; targets are 1 px wider and higher, and predictions
+    end 1 px before the border. One more is in the spec: `grid_transposed` with `delta_order="xyhw"` and
+    `size_delta_cap=inf` is the layer's geometry; any other works as well.
 
     What the layer lacks, and what leaves it the same where all objects weigh 1 and all classes are labelled:
     - an image without objects counts (the layer gives NaN): n is taken as 1, and each anchor is a negative once;
@@ -62,13 +62,7 @@ class SqueezeDet2017Loss(Loss):
     """
 
     def forward(self, raw: RawOutput, batch: Batch) -> dict[str, torch.Tensor]:
-        match = self.match(raw, batch)
-        return {
-            "box": self.config.box * self.loss_box(raw, batch, match),
-            "conf_pos": self.config.confidence_positive * self.loss_confidence_positive(raw, batch, match),
-            "conf_neg": self.config.confidence_negative * self.loss_confidence_negative(raw, batch, match),
-            "class": self.config.classes * self.loss_class(raw, batch, match),
-        }
+        return self.weighted_parts(raw, batch, self.match(raw, batch))
 
     @torch.no_grad()
     def match(self, raw: RawOutput, batch: Batch) -> Match:
@@ -76,10 +70,10 @@ class SqueezeDet2017Loss(Loss):
         image_ids, boxes_xyxy = batch.object_image_ids, batch.object_boxes_xyxy
         deltas_xywh = to_xywh(raw.deltas, self.spec.delta_order)
         predicted_xyxy = decode(deltas_xywh, self.anchors_cxcywh, self.spec.size_delta_cap)
-        limit = self.anchors_cxcywh.new_tensor(self.spec.input_wh * 2) - float(self.config.plus_one)
+        limit = self.anchors_cxcywh.new_tensor(self.spec.input_wh * 2) - 1
         predicted_xyxy = predicted_xyxy.clamp(min=torch.zeros_like(limit), max=limit)
         iou = paired_box_iou(predicted_xyxy[image_ids], boxes_xyxy[:, None], EPSILON)  # (M, A)
-        anchor_ids = iou.argmax(dim=1) if self.config.assign_by_prediction else batch.object_anchor_ids
+        anchor_ids = iou.argmax(dim=1)
         return Match(anchor_ids, iou.gather(1, anchor_ids[:, None])[:, 0])
 
     def loss_box(self, raw: RawOutput, batch: Batch, match: Match) -> torch.Tensor:
@@ -96,7 +90,7 @@ class SqueezeDet2017Loss(Loss):
         owners = torch.zeros_like(raw.confidence_logits)  # (N, A): how many objects an anchor has
         one = owners.new_ones(len(match.anchor_ids))
         owners.index_put_((batch.object_image_ids, match.anchor_ids), one, accumulate=True)
-        times = objects.clamp(min=1) - owners if self.config.repeat_negatives else (owners == 0).to(owners)
+        times = objects.clamp(min=1) - owners
         squares = (raw.confidence_logits.sigmoid() * labelled_share(raw, batch)) ** 2 * times * ~batch.near_ignored
         return (squares / (owners.shape[1] - objects).clamp(min=1)).sum() / self._images(batch)
 
@@ -116,7 +110,7 @@ class SqueezeDet2017Loss(Loss):
     def _encode(self, boxes_xyxy: torch.Tensor, anchor_ids: torch.Tensor) -> torch.Tensor:
         """(M, 4) boxes to (M, 4) deltas_xywh from their anchors, as gtruth_inv_transform does."""
         anchors = self.anchors_cxcywh[anchor_ids]
-        wh = boxes_xyxy[:, 2:] - boxes_xyxy[:, :2] + float(self.config.plus_one)
+        wh = boxes_xyxy[:, 2:] - boxes_xyxy[:, :2] + 1
         centre = (boxes_xyxy[:, :2] + wh / 2 - anchors[:, :2]) / anchors[:, 2:]
         return torch.cat([centre, torch.log(wh / anchors[:, 2:] + EPSILON)], dim=1)
 

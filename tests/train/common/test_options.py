@@ -114,8 +114,8 @@ def test_a_config_of_before_there_were_more_augmentations_is_read():
 
 def test_options_of_another_loss_are_refused():
     with pytest.raises(TrainError, match=r"--squeezedet2017\.\*: has no effect with --loss squeezedet"):
-        _parse(FitConfig, "--loss", "paper", "--no-gsoc.plus-one")
-    assert _parse(FitConfig, "--loss", "gsoc", "--no-gsoc.plus-one").squeezedet2017.plus_one is False
+        _parse(FitConfig, "--loss", "paper", "--gsoc.box", "4")
+    assert _parse(FitConfig, "--loss", "gsoc", "--gsoc.box", "4").squeezedet2017.box == 4
 
 
 def test_every_fit_option_has_a_meaning():

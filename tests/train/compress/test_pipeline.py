@@ -229,8 +229,6 @@ BAD = {
     "view teacher": ({"view_teacher": "/nowhere.cfg"}, "/nowhere.cfg: no such file"),
     "size": ({"size": 16}, "--size 16: expected 32 or more"),
     "tiny budget": ({"budget": 100}, "--budget 100: with 1 bit in every layer the weights take about"),
-    "no scan": ({"scan": "/nowhere.json"}, "--scan /nowhere.json: not a sensitivity.json"),
-    "budget and scan": ({"scan": "a.json", "budget": 9}, "--budget and --scan"),
     "device": ({"device": "abacus"}, "--device abacus: expected cpu, cuda or auto"),
 }
 

@@ -111,22 +111,6 @@ def test_ignored_anchors_get_no_gradient():
         assert grad[0, ~ignored].any(), name
 
 
-# -- images that are labelled for some classes ----------------------------------------------------------------
-
-
-@pytest.mark.parametrize(("sure_of", "punished"), [(0, False), (3, True)], ids=["unlisted class", "listed class"])
-def test_an_anchor_sure_of_an_unlisted_class_is_barely_punished(sure_of: int, punished: bool):
-    labelled = np.ones((1, SPEC.num_classes), bool)
-    labelled[0, 0] = False
-    rng = np.random.default_rng(10)
-    batch, raw = make_batch(rng, [0], labelled), make_raw(rng, 1)
-    with torch.no_grad():
-        raw.confidence_logits.fill_(4.0)
-        raw.class_logits.zero_()[..., sure_of] = 12.0
-    grad = gradients(make_loss("sqdet").loss_confidence_negative(raw, batch), raw)["confidence_logits"].abs().max()
-    assert (grad > 0.5) if punished else (grad < 1e-9)
-
-
 def test_a_perfect_answer_costs_little_and_every_mistake_costs_more():
     rng = np.random.default_rng(12)
     batch = make_batch(rng, [2, 1])

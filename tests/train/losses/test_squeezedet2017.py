@@ -45,19 +45,12 @@ def _slow_loss(raw: RawOutput, batch: Batch, config: SqueezeDet2017LossConfig, s
             dw, dh = (third, fourth) if spec.delta_order == "xywh" else (fourth, third)
             px, py = cx + w * dx, cy + h * dy
             pw, ph = w * math.exp(min(dw, spec.size_delta_cap)), h * math.exp(min(dh, spec.size_delta_cap))
-            last_x, last_y = (width - 1, height - 1) if config.plus_one else (width, height)
-            predicted.append(
-                (
-                    min(max(0.0, px - pw / 2), last_x),
-                    min(max(0.0, py - ph / 2), last_y),
-                    max(min(last_x, px + pw / 2), 0.0),
-                    max(min(last_y, py + ph / 2), 0.0),
-                )
-            )
+            x1, x2 = (min(max(0.0, x), width - 1) for x in (px - pw / 2, px + pw / 2))
+            y1, y2 = (min(max(0.0, y), height - 1) for y in (py - ph / 2, py + ph / 2))
+            predicted.append((x1, y1, x2, y2))
         objects = [j for j, photo in enumerate(batch.object_image_ids.tolist()) if photo == n]
         divisor = max(len(objects), 1)
         told_nothing = [0] * count
-        has_object = [False] * count
         for j in objects:
             x1, y1, x2, y2 = batch.object_boxes_xyxy[j].tolist()
             weight = float(batch.object_weights[j])
@@ -65,19 +58,11 @@ def _slow_loss(raw: RawOutput, batch: Batch, config: SqueezeDet2017LossConfig, s
             for a1, b1, a2, b2 in predicted:
                 inside = max(0.0, min(a2, x2) - max(a1, x1)) * max(0.0, min(b2, y2) - max(b1, y1))
                 ious.append(inside / ((a2 - a1) * (b2 - b1) + (x2 - x1) * (y2 - y1) - inside + 1e-7))
-            if config.assign_by_prediction:
-                best = 0
-                for i, iou in enumerate(ious):
-                    if iou > ious[best]:
-                        best = i
-            else:
-                best = int(batch.object_anchor_ids[j])
-            has_object[best] = True
+            best = ious.index(max(ious))
             for i in range(count):
                 told_nothing[i] += i != best
             cx, cy, w, h = anchors[best]
-            one = 1 if config.plus_one else 0
-            gw, gh = x2 - x1 + one, y2 - y1 + one
+            gw, gh = x2 - x1 + 1, y2 - y1 + 1
             gx, gy = x1 + 0.5 * gw, y1 + 0.5 * gh
             targets = {"x": (gx - cx) / w, "y": (gy - cy) / h, "w": math.log(gw / w + 1e-7)}
             targets["h"] = math.log(gh / h + 1e-7)
@@ -88,7 +73,7 @@ def _slow_loss(raw: RawOutput, batch: Batch, config: SqueezeDet2017LossConfig, s
             right = softmax(logits[n, best])[int(batch.object_class_ids[j])]
             sums["class"] -= weight * config.classes * math.log(right + 1e-7) / divisor
         for i in range(count):
-            times = told_nothing[i] if config.repeat_negatives and objects else int(not has_object[i])
+            times = told_nothing[i] if objects else 1
             if batch.near_ignored[n, i]:
                 times = 0
             said = sigmoid(confidence[n, i])
@@ -101,10 +86,6 @@ def _slow_loss(raw: RawOutput, batch: Batch, config: SqueezeDet2017LossConfig, s
 
 CONFIGS = {
     "the layer": {},
-    "the paper's assignment": {"assign_by_prediction": False},
-    "each negative once": {"repeat_negatives": False},
-    "no +1": {"plus_one": False},
-    "no quirk": {"assign_by_prediction": False, "repeat_negatives": False, "plus_one": False},
     "other weights": {"box": 2.0, "confidence_positive": 3.0, "confidence_negative": 1000.0, "classes": 4.0},
 }
 
@@ -147,7 +128,6 @@ def test_objects_go_where_they_are_predicted_and_may_share_an_anchor():
     match = make_loss("squeezedet2017").match(raw, batch)
     assert match.anchor_ids.tolist() == [5, 5]
     assert (match.iou > 0).all()
-    assert make_loss("squeezedet2017", assign_by_prediction=False).match(raw, batch).anchor_ids.unique().numel() == 2
 
 
 def test_an_object_that_no_prediction_meets_goes_to_the_first_anchor():
@@ -164,14 +144,10 @@ def test_repeated_negatives_grow_with_the_objects():
     rng = np.random.default_rng(1)
     raw = make_raw(rng, 1)
     of = {n: make_batch(np.random.default_rng(2), [n], ignored=0.0) for n in (1, 3)}
-    for repeat, factor in ((True, 3.0), (False, 1.0)):
-        grads = {}
-        for n, batch in of.items():
-            loss = make_loss("squeezedet2017", repeat_negatives=repeat)
-            free = torch.ones(SPEC.num_anchors, dtype=torch.bool)
-            free[loss.match(raw, batch).anchor_ids] = False
-            grads[n] = gradients(loss(raw, batch)["conf_neg"], raw)["confidence_logits"][0] * (SPEC.num_anchors - n)
-            grads[n][~free] = 0
-        shared = (grads[1] > 0) & (grads[3] > 0)
-        assert shared.any()
-        torch.testing.assert_close(grads[3][shared], factor * grads[1][shared])
+    loss, grads = make_loss("squeezedet2017"), {}
+    for n, batch in of.items():
+        grads[n] = gradients(loss(raw, batch)["conf_neg"], raw)["confidence_logits"][0] * (SPEC.num_anchors - n)
+        grads[n][loss.match(raw, batch).anchor_ids] = 0
+    shared = (grads[1] > 0) & (grads[3] > 0)
+    assert shared.any()
+    torch.testing.assert_close(grads[3][shared], 3 * grads[1][shared])

@@ -8,19 +8,14 @@ from pathlib import Path
 import pytest
 
 from tests.colour_folder import write_colour_folder
-from tests.train.stopping import stop_in_step, stopped_process
+from tests.train.stopping import each_signal, stop_in_step, stopped_process
 from train.trainers.classification import ClassificationTrainer
 
 from .classify_runs import assert_same_run, classify_words, load, run_command
 
-SIGNALS = {
-    "killed": (signal.SIGKILL, -signal.SIGKILL, ""),
-    "Ctrl-C": (signal.SIGINT, 130, "go on with --resume"),
-}
-
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("sent", "code", "said"), SIGNALS.values(), ids=SIGNALS)
+@each_signal
 def test_a_process_stopped_in_mid_epoch_resumes_bit_for_bit(
     colour_data: Path, classify_reference: Path, tmp_path: Path, sent: int, code: int, said: str
 ):

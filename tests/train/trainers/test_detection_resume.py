@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from tests.train.stopping import stop_in_step, stopped_process
+from tests.train.stopping import each_signal, stop_in_step, stopped_process
 from train.__main__ import main
 from train.checkpoints.native import load_checkpoint
 from train.engine import run_folder
@@ -18,14 +18,9 @@ from train.trainers.detection import DetectionTrainer
 
 from .fit_runs import assert_same_run, fit_words, interrupted, run_command
 
-SIGNALS = {
-    "killed": (signal.SIGKILL, -signal.SIGKILL, ""),
-    "Ctrl-C": (signal.SIGINT, 130, "go on with --resume"),
-}
-
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("sent", "code", "said"), SIGNALS.values(), ids=SIGNALS)
+@each_signal
 def test_a_process_stopped_in_mid_epoch_resumes_bit_for_bit(
     fit_devkit: Path, fit_reference, tmp_path: Path, sent: int, code: int, said: str
 ):

@@ -30,6 +30,8 @@ class AugmentConfig:
         TrainError: a value outside the range that its meaning gives.
     """
 
+    REMOVED = {"rotate_tight": 1.0}  # no recipe used another value
+
     window: float = option(0.8, "probability of a random window (zoom, shift, stretch); else the whole image")
     window_size: tuple[float, float] = option((0.45, 1.4), "smallest and largest width of that window, of the image's")
     window_aspect: float = option(1.33, "its aspect, relative to the image's, lies between 1/this and this")
@@ -42,7 +44,6 @@ class AugmentConfig:
     flip_vertical: float = option(0.0, "probability of upside down")
     rotate: float = option(0.0, "probability of a turn; the uncovered corners show the mean colour")
     rotate_degrees: float = option(45.0, "largest turn to either side, at most 45")
-    rotate_tight: float = option(1.0, "a turned object's box: 0 around its box's corners, 1 around the ellipse in it")
     contrast: float = option(0.0, "probability of contrast normalisation (distances from mid-grey times a factor)")
     contrast_factor: tuple[float, float] = option((0.5, 1.5), "smallest and largest such factor")
     blur_gaussian: float = option(0.0, "probability of a Gaussian blur")
@@ -61,7 +62,6 @@ class AugmentConfig:
             self._check(name, 0 < low <= high, "two numbers, 0 < LOW <= HIGH")
         self._check("window_aspect", self.window_aspect >= 1, "1 or more")
         self._check("rotate_degrees", 0 <= self.rotate_degrees <= 45, "0 to 45")
-        self._check("rotate_tight", 0 <= self.rotate_tight <= 1, "0 to 1")
         self._check("blur_side", self.blur_side >= 3 and self.blur_side % 2 == 1, "an odd number of 3 or more")
         self._check("noise_sigma", self.noise_sigma >= 0, "0 or more")
 
@@ -125,7 +125,7 @@ def _place(
     degrees = 0.0
     if happens(config.rotate, rng):
         degrees = rng.uniform(-config.rotate_degrees, config.rotate_degrees)
-    view = crop_and_warp(view, window, size_wh, fill_bgr, config.keep_visible, degrees, config.rotate_tight)
+    view = crop_and_warp(view, window, size_wh, fill_bgr, config.keep_visible, degrees)
     if rng.random() < config.flip:
         view = flip_horizontally(view)
     if happens(config.flip_vertical, rng):

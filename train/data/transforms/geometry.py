@@ -32,7 +32,6 @@ def crop_and_warp(
     fill_bgr: tuple[float, ...],
     keep_visible: float,
     degrees: float = 0.0,
-    tight: float = 1.0,
 ) -> LabeledImage:
     """The window of the image, stretched to size_wh; where it leaves the image, `fill_bgr` shows.
 
@@ -41,7 +40,6 @@ def crop_and_warp(
         keep_visible: an object that keeps less of its area than this becomes `ignore`; one of which less than a
             pixel is left is gone.
         degrees: by how much the image is first turned about the window's centre, counter-clockwise.
-        tight: as in `turn_boxes`.
     """
     x, y, w, h = window_xywh
     sx, sy = size_wh[0] / w, size_wh[1] / h
@@ -51,7 +49,7 @@ def crop_and_warp(
         centre = (x + w / 2, y + h / 2)
         turn = cv2.getRotationMatrix2D((centre[0] - 0.5, centre[1] - 0.5), degrees, 1)
         matrix = matrix @ np.vstack([turn, (0, 0, 1)])
-        boxes_xyxy = turn_boxes(boxes_xyxy, degrees, centre, tight)
+        boxes_xyxy = turn_boxes(boxes_xyxy, degrees, centre)
     image = _warp(view.image_bgr, matrix, size_wh, fill_bgr)
     whole = (boxes_xyxy - np.float32([x, y, x, y])) * np.float32([sx, sy, sx, sy])
     boxes = clip_boxes(whole, size_wh)
@@ -68,21 +66,19 @@ def crop_and_warp(
     )
 
 
-def turn_boxes(boxes_xyxy: np.ndarray, degrees: float, centre_xy: tuple[float, float], tight: float) -> np.ndarray:
+def turn_boxes(boxes_xyxy: np.ndarray, degrees: float, centre_xy: tuple[float, float]) -> np.ndarray:
     """(n, 4) float32: upright boxes of objects turned about a point, counter-clockwise.
 
     The box around the turned corners is too large for nearly every object, because few fill their corners: at 45
-    degrees it has twice the area of a square. The box around the turned inscribed ellipse fits better on the whole
-    (arXiv 2109.13488). `tight` blends the two: 0 is the first, 1 the second.
+    degrees it has twice the area of a square. This is the box around the turned inscribed ellipse, which fits better on
+    the whole (arXiv 2109.13488).
     """
     cos, sin = np.cos(np.radians(degrees)), np.sin(np.radians(degrees))
     middle = (boxes_xyxy[:, :2] + boxes_xyxy[:, 2:]) / 2 - centre_xy
     half = (boxes_xyxy[:, 2:] - boxes_xyxy[:, :2]) / 2
     # y points down, so counter-clockwise takes (1, 0) to (cos, -sin)
     middle = middle @ np.array([[cos, -sin], [sin, cos]]) + centre_xy
-    parts = np.stack([half * abs(cos), half[:, ::-1] * abs(sin)])
-    corners, ellipse = parts.sum(axis=0), np.hypot(*parts)
-    half = (1 - tight) * corners + tight * ellipse
+    half = np.hypot(half * abs(cos), half[:, ::-1] * abs(sin))
     return np.concatenate([middle - half, middle + half], axis=1).astype(np.float32)
 
 
