@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import cv2
 import numpy as np
@@ -18,17 +18,18 @@ from sqdet_cv.dnn.model_file import read_onnx
 from sqdet_cv.dnn.preprocess import classifier_blob, images_to_blob
 from sqdet_cv.spec.classifier_spec import ClassifierSpec
 from sqdet_cv.spec.detector_spec import ModelSpec
-from train.models.squeezedet import RawOutput
+from train.models.raw_output import RawOutput
 
 from .errors import ExportError
 
 
 class GridNet(Protocol):
-    """What a file is held to: a SqueezeDet, or what computes its grid in another way."""
+    """What a file is held to: a detector in PyTorch, or what computes its grids, of which it gives one or a tuple, in
+    another way."""
 
-    def __call__(self, x: Tensor) -> Tensor: ...
+    def __call__(self, x: Tensor) -> Any: ...
 
-    def split(self, output: Tensor) -> RawOutput: ...
+    def split(self, output: Any) -> RawOutput: ...
 
 
 @dataclass(frozen=True)
@@ -87,7 +88,9 @@ def compare(
     blob = images_to_blob(sample_pictures(), spec)
     with torch.no_grad():
         grid = net(torch.from_numpy(blob))
-        raw = net.split(grid[:, :, crop : grid.shape[2] - crop, crop : grid.shape[3] - crop])
+        if crop:
+            grid = grid[:, :, crop : grid.shape[2] - crop, crop : grid.shape[3] - crop]
+        raw = net.split(grid)
     true_boxes = decode(raw.deltas.numpy(), spec)
     true_scores = (raw.class_logits.softmax(dim=2) * raw.confidence_logits.sigmoid()[..., None]).numpy()
 

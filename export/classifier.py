@@ -15,7 +15,7 @@ from sqdet_cv.spec.classifier_spec import ClassifierSpec
 from sqdet_cv.util.atomic_files import write_bytes_atomically
 from train.models.squeezenet import SqueezeNet
 
-from .caffe import model as caffe_model
+from .caffe.builder import INPUT as CAFFE_INPUT
 from .caffe.classifier import OUTPUT as PREDICTIONS
 from .caffe.classifier import classifier_net
 from .caffe.proto import to_text
@@ -84,7 +84,7 @@ def _to_onnx(name: str, net: nn.Module, spec: ClassifierSpec, half: bool) -> _Co
 
 def _to_caffe(name: str, net: nn.Module, spec: ClassifierSpec, half: bool) -> _Converted:
     """For OpenCV 4 and the 2017 module's sample image_classification.cpp, unchanged."""
-    message = classifier_net(trace(net, caffe_model.INPUT), spec.input_wh, half)
+    message = classifier_net(trace(net, CAFFE_INPUT), spec.input_wh, half)
     prototxt, caffemodel = to_text(message).encode(), message.SerializeToString()
     files = {".caffemodel": caffemodel, ".prototxt": prototxt}
     return _Converted(files, read_caffe(prototxt, caffemodel, name), PREDICTIONS)

@@ -155,8 +155,7 @@ class Detector:
             if output.shape != expected:
                 raise ModelFileError(
                     f"{self._name}: output {output_name} has shape {output.shape}, but its spec "
-                    f"({self.spec.grid_hw} cells, {self.spec.anchors_per_cell} anchors, "
-                    f"{self.spec.num_classes} classes) "
+                    f"({self.spec.num_anchors} anchors, {self.spec.num_classes} classes) "
                     f"asks for {expected}"
                 )
 

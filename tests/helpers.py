@@ -26,7 +26,7 @@ def make_spec(**changes: object) -> ModelSpec:
         "grid_hw": (3, 4),
         "anchors_wh": ((20.0, 30.0), (48.0, 24.0)),
     }
-    return ModelSpec(**(values | changes))
+    return ModelSpec.single(**(values | changes))
 
 
 def random_boxes(

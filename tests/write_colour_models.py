@@ -23,7 +23,7 @@ from .colours import CLASSIFIER, DETECTOR
 def detector() -> tuple[nn.Module, ModelSpec]:
     """3 x 5 cells that look at 32 x 32 px each, 16 px apart. Each has an anchor of just that size, and a less confident
     one that is a little narrower and has to be suppressed."""
-    spec = ModelSpec(("red", "blue"), (96, 64), (3, 5), ((32.0, 32.0), (28.0, 32.0)))
+    spec = ModelSpec.single(("red", "blue"), (96, 64), (3, 5), ((32.0, 32.0), (28.0, 32.0)))
     net = nn.Sequential(nn.Conv2d(3, 3, 4, stride=4), nn.Conv2d(3, 3, 4, stride=4), nn.Conv2d(3, 14, 2))
     blue, green, red = range(3)  # of what the spec's mean leaves: near 0 for grey
     with torch.no_grad():

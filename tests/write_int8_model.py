@@ -62,7 +62,7 @@ def tiny_detector() -> tuple[TinyDetector, ModelSpec]:
             nn.init.normal_(parameter, std=0.5)
     with torch.no_grad():
         net.layers.convdet.weight /= 50  # the input is a hundred times what such weights are made for
-    return net, ModelSpec(("cat", "dog", "person"), (64, 48), (5, 7), ((12.0, 20.0), (30.0, 24.0)))
+    return net, ModelSpec.single(("cat", "dog", "person"), (64, 48), (5, 7), ((12.0, 20.0), (30.0, 24.0)))
 
 
 def main(model_path: Path = MODEL, answer_path: Path = ANSWER) -> None:

@@ -32,9 +32,9 @@ from train.compress.weight_sharing import share_counts, share_weights
 from train.data.formats.open_dataset import load_dataset
 from train.detectors.pytorch import TorchDetector
 from train.evaluation.evaluate import EVAL_SCORE_THRESHOLD, evaluate, mean_ap
+from train.models import AnyNet
 from train.models.fuse import convolutions, fuse_batchnorm
 from train.models.profile import zero_share
-from train.models.squeezedet import SqueezeDet
 
 BIAS_BITS = 6
 
@@ -66,11 +66,11 @@ def pruned_nets(args: argparse.Namespace, sparsities: list[float]) -> dict[float
     return found
 
 
-def onnx_bytes(net: SqueezeDet, spec: ModelSpec) -> bytes:
+def onnx_bytes(net: AnyNet, spec: ModelSpec) -> bytes:
     return detector_model(trace(net, INPUT), spec, "convdet").SerializeToString()
 
 
-def shared(net: SqueezeDet, bits: int) -> SqueezeDet:
+def shared(net: AnyNet, bits: int) -> AnyNet:
     """A copy whose layers have 2^bits values each, beside zero."""
     net = copy.deepcopy(net)
     share_weights(net, share_counts(net, dict.fromkeys(convolutions(net), bits), BIAS_BITS))
@@ -164,7 +164,7 @@ def main() -> None:
     asked |= {"sparsities": sparsities, "bits": bits, "photos": len(samples)}
     found = {"bytes": len(onnx_bytes(fuse_batchnorm(net), spec)), "float": {}, "points": {}} | read_scan(path, asked)
 
-    def measure(net: SqueezeDet) -> float:
+    def measure(net: AnyNet) -> float:
         return mean_ap(evaluate(TorchDetector(net, spec, EVAL_SCORE_THRESHOLD), samples, spec.labels))
 
     for sparsity, checkpoint in pruned_nets(args, sparsities).items():

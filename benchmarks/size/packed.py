@@ -85,7 +85,7 @@ def synthetic_model() -> bytes:
             step = 6 * values.std() / (CLUSTERS - 2)
             rounded = (np.clip(np.round(values / step), -CLUSTERS // 2 + 1, CLUSTERS // 2 - 1) + 0.25) * step
             values[:] = np.where(np.abs(values) < np.quantile(np.abs(values), ZEROS), 0, rounded)
-    spec = ModelSpec(tuple(f"c{i}" for i in range(20)), (416, 416), net.grid_hw((416, 416)), ((64.0, 64.0),) * 9)
+    spec = ModelSpec.single(tuple(f"c{i}" for i in range(20)), (416, 416), net.grid_hw((416, 416)), ((64.0, 64.0),) * 9)
     return detector_model(trace(net, INPUT), spec, "convdet").SerializeToString()
 
 

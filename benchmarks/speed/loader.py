@@ -60,7 +60,7 @@ def measure(args: argparse.Namespace) -> None:
     torch.manual_seed(0)
     size_wh = (args.size, args.size)
     net = build_net(args.net, len(ANCHORS_WH), len(labels)).to(memory_format=torch.channels_last).train()
-    spec = ModelSpec(labels, size_wh, net.grid_hw(size_wh), ANCHORS_WH, grid_inset=net.grid_inset)
+    spec = ModelSpec.single(labels, size_wh, net.grid_hw(size_wh), ANCHORS_WH, grid_inset=net.grid_inset)
     loss_class, config_class, _ = LOSSES["sqdet"]
     loss = loss_class(config_class(), spec)
 

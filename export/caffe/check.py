@@ -9,7 +9,7 @@ from sqdet_cv.boxes.ops import clip_boxes, decode
 from sqdet_cv.dnn.caffe import forward_detector
 from sqdet_cv.dnn.preprocess import images_to_blob
 from sqdet_cv.spec.detector_spec import ModelSpec
-from train.models.squeezedet import SqueezeDet
+from train.models import AnyNet
 
 from ..check import Tolerance, compare, sample_pictures
 from ..errors import ExportError
@@ -18,7 +18,7 @@ from ..errors import ExportError
 def check_caffe(
     opencv_net: cv2.dnn.Net,
     name: str,
-    net: SqueezeDet,
+    net: AnyNet,
     spec: ModelSpec,
     written_spec: ModelSpec,
     crop: int,
@@ -29,13 +29,17 @@ def check_caffe(
     Args:
         spec: the geometry of `net`; written_spec: that of the file, another one after `--infer-bbox`.
     """
-    rows, columns = spec.grid_hw
 
     def run(blob: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         deltas, class_scores, confidence = forward_detector(opencv_net, blob)
         boxes, scores = decode(deltas, written_spec), class_scores * confidence[..., None]
-        if written_spec.grid_transposed != spec.grid_transposed:
-            by_column = [array.reshape(columns, rows, spec.anchors_per_cell, -1) for array in (boxes, scores)]
+        if len(spec.grids) > 1:
+            if scores[:, spec.num_anchors :].any():
+                raise ExportError(f"{name}: a row that no anchor of the model has scores above 0; nothing was written")
+            boxes, scores = (array[:, : spec.num_anchors] for array in (boxes, scores))
+        elif written_spec.grid.transposed != spec.grid.transposed:
+            rows, columns = spec.grid.hw
+            by_column = [array.reshape(columns, rows, spec.grid.anchors_per_cell, -1) for array in (boxes, scores)]
             boxes, scores = (array.transpose(1, 0, 2, 3).reshape(1, spec.num_anchors, -1) for array in by_column)
         return boxes, scores
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from google.protobuf.message import Message
 
 from ..graph.trace import Layer
-from .model import CaffeBuilder
+from .builder import CaffeBuilder
 
 OUTPUT = "predictions"
 
@@ -16,7 +16,7 @@ def classifier_net(layers: Sequence[Layer], input_wh: tuple[int, int], half: boo
     """The NetParameter, weights included, whose layer `predictions` gives the probabilities, (1, C, 1, 1).
 
     Args:
-        layers: `graph.trace` of the net, traced with the input name `caffe_model.INPUT`; the last one is the average
+        layers: `graph.trace` of the net, traced with the input name `builder.INPUT`; the last one is the average
             over the plane.
         half: store convolution weights as float16.
     """

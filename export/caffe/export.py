@@ -9,20 +9,23 @@ from sqdet_cv.compat.infer_bbox import VOC_2017_SPEC
 from sqdet_cv.dnn.caffe import read_caffe
 from sqdet_cv.spec.detector_spec import ModelSpec
 from sqdet_cv.util.atomic_files import write_bytes_atomically
-from train.models.squeezedet import SqueezeDet
+from train.models import AnyNet
 
 from ..check import EXACT, HALF
 from ..errors import ExportError
 from ..geometry import cropped
 from ..graph.trace import trace
 from ..report import ExportReport
+from .builder import INPUT
 from .check import check_caffe, check_detection_output
-from .model import INPUT, Suppression, detector_net, require_infer_bbox
+from .detection_output import Suppression
+from .infer_bbox import require_infer_bbox
+from .model import detector_net
 from .proto import to_text
 
 
 def export_caffe(
-    net: SqueezeDet,
+    net: AnyNet,
     spec: ModelSpec,
     path: str | Path,
     *,
@@ -46,7 +49,7 @@ def export_caffe(
     """
     path, for_class = Path(path), head == "infer-bbox"
     if crop is None:
-        crop = (spec.grid_hw[0] - VOC_2017_SPEC.grid_hw[0]) // 2 if for_class else 0
+        crop = (spec.grid.hw[0] - VOC_2017_SPEC.grid.hw[0]) // 2 if for_class and len(spec.grids) == 1 else 0
         if crop < 0:
             raise ExportError(f"--infer-bbox: made for 416 px; at {spec.input_wh[0]} px there are too few cells")
     written_spec = spec = cropped(spec, crop)

@@ -40,8 +40,10 @@ _MESSAGES = {
     "ConcatParameter": {"axis": (2, "int32")},
     "ConvolutionParameter": {
         "num_output": (1, "uint32"),
+        "bias_term": (2, "bool"),
         "pad": (3, "*uint32"),
         "kernel_size": (4, "*uint32"),
+        "group": (5, "uint32"),
         "stride": (6, "*uint32"),
     },
     "CropParameter": {"axis": (1, "int32"), "offset": (2, "*uint32")},
@@ -51,6 +53,7 @@ _MESSAGES = {
         "stride": (3, "uint32"),
         "pad": (4, "uint32"),
         "global_pooling": (12, "bool"),
+        "ceil_mode": (1000, "bool"),  # as `clip` below: OpenCV's, and that of several forks
     },
     "ReLUParameter": {"negative_slope": (1, "float")},
     "SoftmaxParameter": {"axis": (2, "int32")},

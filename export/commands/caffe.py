@@ -8,8 +8,8 @@ from sqdet_cv.boxes.postprocess import NMS_THRESHOLD
 from sqdet_cv.compat.infer_bbox import VOC_2017_SPEC
 from sqdet_cv.dnn.caffe import require_caffe_importer
 
+from ..caffe.detection_output import Suppression
 from ..caffe.export import export_caffe
-from ..caffe.model import Suppression
 from ..errors import ExportError
 from ..geometry import load_detector
 from .options import add_common_arguments, output_path

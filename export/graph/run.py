@@ -9,11 +9,13 @@ from torch import Tensor
 from torch.nn import functional
 
 from ..errors import ExportError
-from .trace import Layer
+from .trace import Layer, output_names
 
 
-def run_layers(layers: Sequence[Layer], tensors: dict[str, Tensor], after: Callable[[str, Tensor], Tensor]) -> Tensor:
-    """The output of the last layer.
+def run_layers(
+    layers: Sequence[Layer], tensors: dict[str, Tensor], after: Callable[[str, Tensor], Tensor]
+) -> list[Tensor]:
+    """The outputs of the net.
 
     Args:
         tensors: the graph's inputs by name; gets every layer's output added.
@@ -21,7 +23,7 @@ def run_layers(layers: Sequence[Layer], tensors: dict[str, Tensor], after: Calla
     """
     for layer in layers:
         tensors[layer.name] = after(layer.name, _compute(layer, [tensors[name] for name in layer.inputs]))
-    return tensors[layers[-1].name]
+    return [tensors[name] for name in output_names(layers)]
 
 
 def _compute(layer: Layer, inputs: list[Tensor]) -> Tensor:
@@ -38,4 +40,8 @@ def _compute(layer: Layer, inputs: list[Tensor]) -> Tensor:
         return functional.max_pool2d(inputs[0], kernel, stride, padding, ceil_mode=settings["ceil_mode"])
     if layer.kind == "concat":
         return torch.cat(inputs, dim=1)
+    if layer.kind == "add":
+        return inputs[0] + inputs[1]
+    if layer.kind == "upsample":
+        return functional.interpolate(inputs[0], scale_factor=2.0, mode="nearest")
     raise ExportError(f"{layer.name}: a layer of kind {layer.kind} cannot be quantised")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -20,7 +21,7 @@ class Layer:
 
     Attributes:
         kind: "conv", "relu", "leaky_relu", "max_pool", "average_pool" (over the whole plane), "concat" (channels),
-            "add".
+            "add", "upsample" (each pixel twice in both directions).
         inputs: names of layers, or of the graph's input.
         weight: (out, in, height, width) float32 of a conv; bias: (out,) float32.
         settings: conv: stride, padding; max_pool: kernel, stride, padding, ceil_mode; leaky_relu: slope.
@@ -35,7 +36,7 @@ class Layer:
 
 
 def trace(net: nn.Module, input_name: str) -> list[Layer]:
-    """The layers of a net in the order of computation; the last one is its output.
+    """The layers of a net in the order of computation; its outputs are those that no other reads (`output_names`).
 
     A layer is called by its module's path; a convolution with its norm and activation in a Sequential gets the
     Sequential's path. Dropout vanishes.
@@ -69,6 +70,12 @@ def trace(net: nn.Module, input_name: str) -> list[Layer]:
         elif node.op != "output":
             raise ExportError(f"{node.name}: {node.op} {node.target} cannot be exported")
     return list(layers.values())
+
+
+def output_names(layers: Sequence[Layer]) -> list[str]:
+    """The layers that no other reads, in the order of computation."""
+    read = {name for layer in layers for name in layer.inputs}
+    return [layer.name for layer in layers if layer.name not in read]
 
 
 def _add(layers: dict[str, Layer], layer: Layer) -> str:
@@ -110,6 +117,8 @@ def _add_module(
             "ceil_mode": module.ceil_mode,
         }
         return _add(layers, Layer(path, "max_pool", [source], settings=settings))
+    if isinstance(module, nn.Upsample) and module.mode == "nearest" and module.scale_factor == 2:
+        return _add(layers, Layer(path, "upsample", [source]))
     if isinstance(module, nn.AdaptiveAvgPool2d) and module.output_size in (1, (1, 1)):
         return _add(layers, Layer(path, "average_pool", [source]))
     raise ExportError(f"{path}: a {type(module).__name__} cannot be exported")

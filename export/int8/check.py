@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -57,10 +58,13 @@ class LayerByLayer:
         self.split = int8_net.split
         self.probe, self.outputs = _probe(path, int8_net)
 
-    def __call__(self, x: Tensor) -> Tensor:
-        return torch.cat([self._one(image[None]) for image in x])
+    def __call__(self, x: Tensor) -> Tensor | tuple[Tensor, ...]:
+        given = [self._one(image[None]) for image in x]
+        if isinstance(given[0], tuple):
+            return tuple(torch.cat(grids) for grids in zip(*given))
+        return torch.cat(given)
 
-    def _one(self, x: Tensor) -> Tensor:
+    def _one(self, x: Tensor) -> Any:
         self.probe.setInput(x.numpy())
         names = list(self.outputs.values())
         given = dict(zip(self.outputs, self.probe.forward(names)))

@@ -9,7 +9,7 @@ import onnx
 
 from sqdet_cv.spec.detector_spec import ModelSpec
 from sqdet_cv.util.atomic_files import atomic_path
-from train.models.squeezedet import SqueezeDet
+from train.models import AnyNet
 
 from ..geometry import cropped
 from ..graph.trace import trace
@@ -22,7 +22,7 @@ from .reference import Int8Net
 
 
 def export_int8(
-    net: SqueezeDet,
+    net: AnyNet,
     spec: ModelSpec,
     path: str | Path,
     calibration_images: Sequence[Path],

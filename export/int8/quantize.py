@@ -25,12 +25,12 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..errors import ExportError
-from ..graph.trace import Layer
+from ..graph.trace import Layer, output_names
 from ..onnx.model import INPUT, GraphBuilder
 from .calibrate import Range
 
 ACTIVATIONS = ("relu", "leaky_relu")
-MOVES = ("concat", "max_pool")  # computes nothing new: input and output have the same scale
+MOVES = ("concat", "max_pool", "upsample")  # computes nothing new: input and output have the same scale
 
 
 @dataclass(frozen=True)
@@ -82,7 +82,7 @@ def choose_quantisers(layers: Sequence[Layer], ranges: dict[str, Range]) -> dict
         ranges: from `collect_ranges`, every tensor by name.
     """
     float_tensors = {name for layer in layers if layer.kind in ACTIVATIONS for name in layer.inputs}
-    float_tensors.add(layers[-1].name)
+    float_tensors.update(output_names(layers))
     groups = {name: {name} for name in ranges if name not in float_tensors}  # each shared by all its members
     for layer in layers:
         if layer.kind in MOVES:
@@ -113,6 +113,11 @@ class Int8Builder(GraphBuilder):
             return super().add_layer(dataclasses.replace(layer, name=stored(layer.name), inputs=inputs))
         if layer.kind == "conv":
             output = self._add_conv(layer)
+        elif layer.kind == "add":
+            inputs = [
+                self._dequantised_input(source, f"{layer.name}.input{i}") for i, source in enumerate(layer.inputs)
+            ]
+            output = super().add_layer(dataclasses.replace(layer, inputs=inputs))
         elif layer.kind == "relu" and self.quantisers[layer.name].zero_point == 0:
             output = layer.inputs[0]  # what is below 0 is clamped
         elif layer.kind in ACTIVATIONS:
@@ -132,14 +137,17 @@ class Int8Builder(GraphBuilder):
 
     def _add_conv(self, layer: Layer) -> str:
         (source,), name = layer.inputs, layer.name
-        quantiser = self.quantisers[source]
-        conv = QuantisedConv.of_layer(layer, quantiser.scale)
+        conv = QuantisedConv.of_layer(layer, self.quantisers[source].scale)
         inputs = [
-            self.add("DequantizeLinear", [stored(source), *self._steps(f"{name}.input", quantiser)], f"{name}.input"),
+            self._dequantised_input(source, f"{name}.input"),
             self._dequantised(f"{name}.weight", conv.weight, conv.weight_scale),
             self._dequantised(f"{name}.bias", conv.bias, conv.bias_scale),
         ]
         return self.add_conv(layer, inputs)
+
+    def _dequantised_input(self, source: str, name: str) -> str:
+        """The stored tensor of a layer's input as real values under that name."""
+        return self.add("DequantizeLinear", [stored(source), *self._steps(name, self.quantisers[source])], name)
 
     def _steps(self, prefix: str, quantiser: Quantiser) -> list[str]:
         scale, zero_point = np.asarray(quantiser.scale), np.asarray(quantiser.zero_point)

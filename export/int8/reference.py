@@ -16,7 +16,7 @@ from .quantize import QuantisedConv, Quantiser
 
 
 class Int8Net:
-    """Computes a SqueezeDet's grid as its int8 file does: each stored tensor is rounded to its uint8 steps, weights and
+    """Computes a detector's grids as its int8 file does: each stored tensor is rounded to its uint8 steps, weights and
     biases to theirs; sums are float64, where integers of this size are exact.
 
     A runtime rounds sums in float32 before it quantises, so now and then one of its values falls on the next step, and
@@ -25,7 +25,7 @@ class Int8Net:
     Attributes:
         layers: the net's, with rounded weights and biases (float64).
         quantisers: of each tensor that is stored as uint8.
-        split: as SqueezeDet.split.
+        split: as the net's.
     """
 
     def __init__(self, net: GridNet, layers: Sequence[Layer], quantisers: dict[str, Quantiser]) -> None:
@@ -33,13 +33,14 @@ class Int8Net:
         self.quantisers = quantisers
         self.split = net.split
 
-    def __call__(self, x: Tensor) -> Tensor:
-        """(N, 3, height, width) float32 to the grid of SqueezeDet.forward, float32."""
+    def __call__(self, x: Tensor) -> Tensor | tuple[Tensor, ...]:
+        """(N, 3, height, width) float32 to what the net's forward gives, float32."""
         return self.run(x, self.round)
 
-    def run(self, x: Tensor, after: Callable[[str, Tensor], Tensor]) -> Tensor:
+    def run(self, x: Tensor, after: Callable[[str, Tensor], Tensor]) -> Tensor | tuple[Tensor, ...]:
         """As a call, with `after` (see `run_layers`) instead of the rounding behind each layer."""
-        return run_layers(self.layers, {INPUT: self.round(INPUT, x.double())}, after).float()
+        grids = run_layers(self.layers, {INPUT: self.round(INPUT, x.double())}, after)
+        return grids[0].float() if len(grids) == 1 else tuple(grid.float() for grid in grids)
 
     def round(self, name: str, tensor: Tensor) -> Tensor:
         """To the steps of the tensor's quantiser, if it has one."""

@@ -8,7 +8,7 @@ import onnx
 
 from sqdet_cv.spec.detector_spec import ModelSpec
 from sqdet_cv.util.atomic_files import atomic_path
-from train.models.squeezedet import SqueezeDet
+from train.models import AnyNet
 
 from ..check import EXACT, HALF, check_detector
 from ..geometry import cropped
@@ -18,7 +18,7 @@ from .model import INPUT, detector_model
 
 
 def export_onnx(
-    net: SqueezeDet, spec: ModelSpec, path: str | Path, *, head: str = "convdet", crop: int = 0, half: bool = False
+    net: AnyNet, spec: ModelSpec, path: str | Path, *, head: str = "convdet", crop: int = 0, half: bool = False
 ) -> ExportReport:
     """Writes PATH and, beside it, the spec as NAME.json. The file is run in cv2.dnn before it is put in place.
 

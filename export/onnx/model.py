@@ -17,7 +17,7 @@ from sqdet_cv.spec.classifier_spec import ClassifierSpec
 from sqdet_cv.spec.detector_spec import ModelSpec
 
 from ..errors import ExportError
-from ..graph.trace import Layer
+from ..graph.trace import Layer, output_names
 
 OPSET = 12
 IR_VERSION = 8  # newer ones are refused by older importers
@@ -85,6 +85,11 @@ class GraphBuilder:
             return self.add("Concat", layer.inputs, name, axis=1)
         if layer.kind == "add":
             return self.add("Add", layer.inputs, name)
+        if layer.kind == "upsample":
+            scales = self.constant(f"{name}.scales", np.asarray([1, 1, 2, 2], np.float32))
+            how = {"mode": "nearest", "coordinate_transformation_mode": "asymmetric", "nearest_mode": "floor"}
+            region = self.constant(f"{name}.roi", np.zeros(0, np.float32))  # opset 12 asks for one; it has no effect
+            return self.add("Resize", [*layer.inputs, region, scales], name, **how)
         raise ExportError(f"{name}: no ONNX form for a layer of kind {layer.kind}")
 
     def _padded_apart(self, layer: Layer) -> Layer:
@@ -130,14 +135,22 @@ def build_detector(
     """As `detector_model`, with the builder that says how a layer becomes nodes."""
     if head not in HEADS:
         raise ExportError(f"no head called {head!r}; there are {', '.join(HEADS)}")
-    for layer in layers:
-        grid = builder.add_layer(layer)
+    blobs = {layer.name: builder.add_layer(layer) for layer in layers}
+    grids = [blobs[name] for name in output_names(layers)]
     if crop:
-        grid = _crop(builder, grid, spec, crop)
-    _split(builder, grid, spec)
+        grids = [_crop(builder, grids[0], spec, crop)]
+    a, c = spec.num_anchors, spec.num_classes
+    ints = lambda name, values: builder.constant(name, np.asarray(values, np.int64))  # noqa: E731
+    if len(grids) == 1:
+        _split(builder, grids[0], spec)
+        if head == "decoded":
+            builder.add("Reshape", ["confidence", ints("column_shape", [-1, a, 1])], "confidence_column")
+    else:
+        _split_rows(builder, _join(builder, grids, spec), spec)
+        if head == "convdet":
+            builder.add("Reshape", ["confidence_column", ints("confidence_shape", [-1, a])], "confidence")
     if head == "decoded":
         _decode(builder, spec)
-    a, c = spec.num_anchors, spec.num_classes
     shapes = {
         "deltas": [1, a, 4],
         "class_scores": [1, a, c],
@@ -183,14 +196,14 @@ def finish_model(
 
 def _crop(builder: GraphBuilder, grid: str, spec: ModelSpec, rings: int) -> str:
     ints = lambda name, values: builder.constant(name, np.asarray(values, np.int64))  # noqa: E731
-    ends = [rings + cells for cells in spec.grid_hw]
+    ends = [rings + cells for cells in spec.grid.hw]
     inputs = [grid, ints("crop_starts", [rings, rings]), ints("crop_ends", ends), ints("crop_axes", [2, 3])]
     return builder.add("Slice", inputs, "crop")
 
 
 def _split(builder: GraphBuilder, grid: str, spec: ModelSpec) -> None:
     """(N, K(C+1+4), rows, columns) to the three tensors, one row per anchor; names as in the 2017 net's last layers."""
-    k, c, a = spec.anchors_per_cell, spec.num_classes, spec.num_anchors
+    k, c, a = spec.grid.anchors_per_cell, spec.num_classes, spec.num_anchors
     shape = lambda name, *dims: builder.constant(name, np.asarray(dims, np.int64))  # noqa: E731
     rows = builder.add("Transpose", [grid], "permute", perm=[0, 2, 3, 1])
     parts = ["slice_classes", "slice_confidence", "slice_deltas"]
@@ -202,9 +215,26 @@ def _split(builder: GraphBuilder, grid: str, spec: ModelSpec) -> None:
     builder.add("Reshape", [parts[2], shape("deltas_shape", -1, a, 4)], "deltas")
 
 
+def _join(builder: GraphBuilder, grids: Sequence[str], spec: ModelSpec) -> str:
+    """Grids of one anchor a cell, (N, C+1+4, rows, columns) each, to one row per anchor, (N, A, C+1+4). They are joined
+    before they are transposed: one large Transpose is faster in OpenCV than one a grid."""
+    flat = []
+    for i, (grid, described) in enumerate(zip(grids, spec.grids, strict=True)):
+        dims = np.asarray([-1, spec.num_classes + 5, described.num_anchors], np.int64)
+        flat.append(builder.add("Reshape", [grid, builder.constant(f"flat_shape_{i}", dims)], f"flat_{i}"))
+    joined = builder.add("Concat", flat, "joined", axis=2)
+    return builder.add("Transpose", [joined], "permute", perm=[0, 2, 1])
+
+
+def _split_rows(builder: GraphBuilder, rows: str, spec: ModelSpec) -> None:
+    """As `_split`, from (N, A, C+1+4), but for the confidence, which is a column: (N, A, 1)."""
+    builder.add_split(rows, ["class_logits", "confidence_logits", "deltas"], 2, [spec.num_classes, 1, 4])
+    builder.add("Softmax", ["class_logits"], "class_scores", axis=2)
+    builder.add("Sigmoid", ["confidence_logits"], "confidence_column")
+
+
 def _decode(builder: GraphBuilder, spec: ModelSpec) -> None:
     """`sqdet_cv.boxes.ops.decode` as nodes."""
-    a = spec.num_anchors
     ints = lambda name, value: builder.constant(name, np.asarray([value], np.int64))  # noqa: E731
     floats = lambda name, value: builder.constant(name, np.asarray(value, np.float32))  # noqa: E731
     last = ints("last_axis", 2)
@@ -220,11 +250,12 @@ def _decode(builder: GraphBuilder, spec: ModelSpec) -> None:
     shift = builder.add("Mul", [centre_deltas, anchor_wh], "shift")
     centre = builder.add("Add", [shift, floats("anchor_centre", anchors[..., :2])], "centre")
     if np.isfinite(spec.size_delta_cap):
-        size_deltas = builder.add("Clip", [size_deltas, "", floats("cap", spec.size_delta_cap)], "capped")
+        # x - Relu(x - cap): OpenCV 4.6 (Debian 12) knows no Clip with one bound
+        beyond = builder.add("Sub", [size_deltas, floats("cap", spec.size_delta_cap)], "above_cap")
+        size_deltas = builder.add("Sub", [size_deltas, builder.add("Relu", [beyond], "excess")], "capped")
     # half the size is all that the corners need
     half_anchor_wh = floats("half_anchor_wh", anchors[..., 2:] / 2)
     half_wh = builder.add("Mul", [builder.add("Exp", [size_deltas], "growth"), half_anchor_wh], "half_wh")
     corners = [builder.add("Sub", [centre, half_wh], "top_left"), builder.add("Add", [centre, half_wh], "bottom_right")]
     builder.add("Concat", corners, "boxes_xyxy", axis=2)
-    column = builder.constant("column_shape", np.asarray([-1, a, 1], np.int64))
-    builder.add("Mul", ["class_scores", builder.add("Reshape", ["confidence", column], "confidence_column")], "scores")
+    builder.add("Mul", ["class_scores", "confidence_column"], "scores")

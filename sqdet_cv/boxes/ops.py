@@ -56,7 +56,7 @@ def decode(deltas: np.ndarray, spec: ModelSpec, anchor_ids: np.ndarray | None = 
     Returns:
         (..., A, 4) or (n, 4) corners.
 
-    >>> spec = ModelSpec(labels=("cat",), input_wh=(32, 32), grid_hw=(1, 1), anchors_wh=((8, 16),))
+    >>> spec = ModelSpec.single(labels=("cat",), input_wh=(32, 32), grid_hw=(1, 1), anchors_wh=((8, 16),))
     >>> decode(np.float32([[0.5, 0, 0, np.log(2)]]), spec)
     array([[16.,  0., 24., 32.]], dtype=float32)
     """
@@ -77,7 +77,7 @@ def encode(boxes_xyxy: np.ndarray, spec: ModelSpec, anchor_ids: np.ndarray) -> n
     Returns:
         (n, 4) in the spec's `delta_order`.
 
-    >>> spec = ModelSpec(labels=("cat",), input_wh=(32, 32), grid_hw=(1, 1), anchors_wh=((8, 16),))
+    >>> spec = ModelSpec.single(labels=("cat",), input_wh=(32, 32), grid_hw=(1, 1), anchors_wh=((8, 16),))
     >>> encode(np.float32([[16, 8, 24, 24]]), spec, np.array([0]))
     array([[0.5, 0. , 0. , 0. ]], dtype=float32)
     """

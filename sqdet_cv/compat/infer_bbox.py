@@ -17,7 +17,7 @@ import numpy as np
 from ..errors import SqdetError
 from ..spec.detector_spec import VOC_LABELS, ModelSpec
 
-VOC_2017_SPEC = ModelSpec(
+VOC_2017_SPEC = ModelSpec.single(
     labels=VOC_LABELS,
     input_wh=(416, 416),
     grid_hw=(23, 23),
@@ -89,10 +89,10 @@ class InferBbox:
         *,
         spec: ModelSpec = VOC_2017_SPEC,
     ) -> None:
-        rows, columns = spec.grid_hw
-        _check(delta_bbox, "delta_bbox", (rows, columns, spec.anchors_per_cell * 4))
+        rows, columns = spec.grid.hw
+        _check(delta_bbox, "delta_bbox", (rows, columns, spec.grid.anchors_per_cell * 4))
         _check(class_scores, "class_scores", (spec.num_anchors, spec.num_classes))
-        _check(conf_scores, "conf_scores", (rows, columns, spec.anchors_per_cell))
+        _check(conf_scores, "conf_scores", (rows, columns, spec.grid.anchors_per_cell))
         if np.isnan(delta_bbox).any():
             raise SqdetError("delta_bbox contains NaN; expected numbers")
         for name, scores in (("class_scores", class_scores), ("conf_scores", conf_scores)):
@@ -162,12 +162,14 @@ def _top_anchors(scores: np.ndarray, thresh: float) -> tuple[np.ndarray, bool]:
 @functools.lru_cache(maxsize=8)
 def _anchors(spec: ModelSpec) -> np.ndarray:
     """`spec.anchors_cxcywh` as (4, A) float64: with float32 a corner ends up in the next pixel now and then."""
-    rows, columns, shape_ids = np.unravel_index(np.arange(spec.num_anchors), (*spec.grid_hw, spec.anchors_per_cell))
-    cells = np.stack([rows, columns] if spec.grid_transposed else [columns, rows])
+    rows, columns, shape_ids = np.unravel_index(
+        np.arange(spec.num_anchors), (*spec.grid.hw, spec.grid.anchors_per_cell)
+    )
+    cells = np.stack([rows, columns] if spec.grid.transposed else [columns, rows])
     size_wh = np.reshape(spec.input_wh, (2, 1))
     # Multiplied before it is divided, as in C++.
-    centres = (cells + 1 + spec.grid_inset) * size_wh / (cells.max(axis=1, keepdims=True) + 2 + 2 * spec.grid_inset)
-    return np.concatenate([centres, np.asarray(spec.anchors_wh, np.float64)[shape_ids].T])
+    centres = (cells + 1 + spec.grid.inset) * size_wh / (cells.max(axis=1, keepdims=True) + 2 + 2 * spec.grid.inset)
+    return np.concatenate([centres, np.asarray(spec.grid.anchors_wh, np.float64)[shape_ids].T])
 
 
 def _decode(deltas: np.ndarray, anchor_ids: np.ndarray, spec: ModelSpec) -> np.ndarray:

@@ -37,7 +37,7 @@ class ClassifierSpec(JsonSpec):
 
     KIND: ClassVar[str] = "classifier spec"
     VERSION_KEY: ClassVar[str] = "sqdet_classifier_spec"
-    VERSION: ClassVar[int] = 1
+    VERSIONS: ClassVar[tuple[int, ...]] = (1,)
 
     labels: tuple[str, ...]
     input_wh: tuple[int, int]

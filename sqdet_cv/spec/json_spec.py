@@ -18,16 +18,16 @@ class JsonSpec:
 
     Attributes:
         KIND: what the errors call it, "model spec".
-        VERSION_KEY, VERSION: the JSON key that tells this kind from the others, and its value.
+        VERSION_KEY, VERSIONS: the JSON key that tells this kind from the others, and its values that can be read.
     """
 
     KIND: ClassVar[str]
     VERSION_KEY: ClassVar[str]
-    VERSION: ClassVar[int]
+    VERSIONS: ClassVar[tuple[int, ...]]
 
     def to_json(self) -> str:
         """The spec as JSON text; `from_json` gives an equal spec back."""
-        return json.dumps({self.VERSION_KEY: self.VERSION} | self._to_values(), indent=1) + "\n"
+        return json.dumps({self.VERSION_KEY: self.version} | self._to_values(), indent=1) + "\n"
 
     @classmethod
     def from_json(cls: type[Spec], text: str) -> Spec:
@@ -39,15 +39,15 @@ class JsonSpec:
         if not isinstance(values, dict) or cls.VERSION_KEY not in values:
             raise SpecError(f"the JSON is not a {cls.KIND}: it has no key {cls.VERSION_KEY!r}")
         version = values.pop(cls.VERSION_KEY)
-        if version != cls.VERSION:
-            raise SpecError(f"{cls.KIND} version {version!r}; this sqdet_cv reads version {cls.VERSION}")
-        fields = {field.name: field for field in dataclasses.fields(cls)}  # type: ignore[arg-type]  # all subclasses are dataclasses
-        if unknown := sorted(values.keys() - fields.keys()):
+        if version not in cls.VERSIONS:
+            known = " and ".join(map(str, cls.VERSIONS))
+            raise SpecError(f"{cls.KIND} version {version!r}; this sqdet_cv reads version {known}")
+        keys = cls._keys(version)
+        if unknown := sorted(values.keys() - keys.keys()):
             raise SpecError(f"unknown keys in the {cls.KIND}: {', '.join(unknown)}")
-        required = {name for name, field in fields.items() if field.default is dataclasses.MISSING}
-        if missing := sorted(required - values.keys()):
+        if missing := sorted({name for name, required in keys.items() if required} - values.keys()):
             raise SpecError(f"keys missing from the {cls.KIND}: {', '.join(missing)}")
-        return cls._from_values(values)
+        return cls._from_values(values, version)
 
     def save(self, path: str | Path) -> None:
         """Writes the JSON file at once or not at all."""
@@ -63,10 +63,21 @@ class JsonSpec:
         except (SpecError, UnicodeDecodeError) as error:
             raise SpecError(f"{path}: {error}") from None
 
+    @property
+    def version(self) -> int:
+        """Of the file that `to_json` writes."""
+        return self.VERSIONS[-1]
+
+    @classmethod
+    def _keys(cls, version: int) -> dict[str, bool]:
+        """The keys of a file of that version, and whether each must be there."""
+        fields = dataclasses.fields(cls)  # type: ignore[arg-type]  # all subclasses are dataclasses
+        return {field.name: field.default is dataclasses.MISSING for field in fields}
+
     def _to_values(self) -> dict[str, Any]:
         """The fields as JSON can hold them; a spec with others overrides this and `_from_values`."""
         return dataclasses.asdict(self)  # type: ignore[call-overload]  # as above
 
     @classmethod
-    def _from_values(cls: type[Spec], values: dict[str, Any]) -> Spec:
+    def _from_values(cls: type[Spec], values: dict[str, Any], version: int) -> Spec:
         return cls(**values)

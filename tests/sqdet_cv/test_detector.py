@@ -156,7 +156,7 @@ def test_model_file_errors_name_the_file(model_copy, tmp_path):
 def test_spec_errors_name_the_file(model_copy):
     spec_path = model_copy.with_suffix(".json")
     spec = ModelSpec.load(spec_path)
-    spec.resized((416, 416), (25, 25)).save(spec_path)  # the spec of another network
+    spec.resized((416, 416), [(25, 25)]).save(spec_path)  # the spec of another network
     with pytest.raises(ModelFileError, match=r"released\.onnx: "):
         Detector(model_copy)
     spec_path.write_text("{}")

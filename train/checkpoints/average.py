@@ -9,12 +9,12 @@ from pathlib import Path
 from sqdet_cv.spec.detector_spec import ModelSpec
 
 from ..common.errors import TrainError
+from ..models import AnyNet
 from ..models.fuse import fuse_batchnorm
-from ..models.squeezedet import SqueezeDet
 from .native import net_from_checkpoint
 
 
-def average_checkpoints(paths: Sequence[str | Path]) -> tuple[SqueezeDet, ModelSpec]:
+def average_checkpoints(paths: Sequence[str | Path]) -> tuple[AnyNet, ModelSpec]:
     """The mean of two or more nets with BatchNorm fused, in evaluation mode, and their common spec.
 
     Args:
@@ -36,7 +36,7 @@ def average_checkpoints(paths: Sequence[str | Path]) -> tuple[SqueezeDet, ModelS
     return average_weights(nets), spec
 
 
-def average_weights(nets: Sequence[SqueezeDet]) -> SqueezeDet:
+def average_weights(nets: Sequence[AnyNet]) -> AnyNet:
     """The first net, with the mean of all nets' weights, summed in float64. The nets have no BatchNorm, whose moments
     have no meaningful mean. A weight that is zero in all stays zero."""
     first, *others = nets

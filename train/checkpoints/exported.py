@@ -13,8 +13,8 @@ from sqdet_cv.errors import ModelFileError, SpecError
 from sqdet_cv.spec.detector_spec import ModelSpec
 
 from ..common.errors import TrainError
+from ..models import AnyConfig, AnyNet, FpnConfig, NetConfig
 from ..models.fuse import unfuse
-from ..models.squeezedet import NetConfig, SqueezeDet
 from ..models.squeezenet import FIRES, LAYOUTS
 
 if TYPE_CHECKING:
@@ -50,7 +50,7 @@ def read_arrays(model: onnx.ModelProto) -> dict[str, torch.Tensor]:
     }
 
 
-def net_from_exported(path: str | Path) -> tuple[SqueezeDet, ModelSpec]:
+def net_from_exported(path: str | Path) -> tuple[AnyNet, ModelSpec]:
     """The net in evaluation mode, without BatchNorm, which is fused in such a file; and its spec.
 
     Raises:
@@ -68,18 +68,26 @@ def net_from_exported(path: str | Path) -> tuple[SqueezeDet, ModelSpec]:
         raise TrainError(f"{path}: its model spec: {error}") from None
     arrays = read_arrays(model)
     try:
-        net = SqueezeDet(_config(model, arrays), spec.anchors_per_cell, spec.num_classes)
+        net = _config(model, arrays).build(spec.grids[0].anchors_per_cell, spec.num_classes)
         net.load_state_dict(unfuse(arrays, net.state_dict()))
     except (KeyError, ValueError, RuntimeError) as error:
         reason = str(error).splitlines()[0]
         raise TrainError(f"{path}: not a detector as `python -m export onnx` writes it: {reason}") from None
-    if net.grid_hw(spec.input_wh) != spec.grid_hw:
+    if net.grids_hw(spec.input_wh) != tuple(grid.hw for grid in spec.grids):
         raise TrainError(f"{path}: exported with --crop; expected the whole grid of the net")
     return net.eval(), spec
 
 
-def _config(model: onnx.ModelProto, arrays: dict[str, torch.Tensor]) -> NetConfig:
+def _config(model: onnx.ModelProto, arrays: dict[str, torch.Tensor]) -> AnyConfig:
     """The shape of the net, from the shapes of its weights. Raises KeyError for a layer that is not there."""
+    if "lateral4.weight" in arrays:
+        return FpnConfig(
+            backbone_fires=tuple(_widths(arrays, f"features.{name}") for name in FIRES),
+            coarse_fires=tuple(_widths(arrays, f"coarse.{name}") for name in ("fire10", "fire11")),
+            width=len(arrays["lateral4.weight"]),
+            fine_width=len(arrays["lateral3.weight"]),
+            norm=False,
+        )
     conv1 = arrays["features.conv1.weight"]
     kernels = {layout.conv1_kernel: version for version, layout in LAYOUTS.items()}
     heads = sorted({name.split(".")[1] for name in arrays if name.startswith("head.")}, key=lambda fire: int(fire[4:]))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -13,7 +12,7 @@ from sqdet_cv.spec.detector_spec import ModelSpec
 from sqdet_cv.util.atomic_files import atomic_path
 
 from ..common.errors import TrainError
-from ..models.squeezedet import NetConfig, SqueezeDet
+from ..models import AnyNet, config_from_dict, config_to_dict
 from ..models.squeezenet import SqueezeNet
 from .exported import SUFFIXES, net_from_exported
 
@@ -21,19 +20,19 @@ FORMAT = "sqdet-checkpoint-1"
 CLASSIFIER_FORMAT = "sqdet-classifier-checkpoint-1"
 
 
-def save_checkpoint(path: str | Path, net: SqueezeDet, spec: ModelSpec, ema: dict, state: dict) -> None:
+def save_checkpoint(path: str | Path, net: AnyNet, spec: ModelSpec, ema: dict, state: dict) -> None:
     """Writes {format, spec, net, anchors_per_cell, model, ema, **state} whole or not at all."""
     values = {
         "format": FORMAT,
         "spec": spec.to_json(),
-        "net": dataclasses.asdict(net.config),
+        "net": config_to_dict(net.config),
         "model": net.state_dict(),
         "ema": ema,
     }
     _write(path, values | state)
 
 
-def save_plain(path: str | Path, net: SqueezeDet, spec: ModelSpec, trained: dict) -> None:
+def save_plain(path: str | Path, net: AnyNet, spec: ModelSpec, trained: dict) -> None:
     """Writes a checkpoint of a net that is not being trained; `trained` is the config of the run it came from."""
     save_checkpoint(path, net, spec, net.state_dict(), {"config": trained})
 
@@ -72,13 +71,13 @@ def load_checkpoint(path: str | Path, formats: Sequence[str] = (FORMAT,)) -> dic
     return values
 
 
-def net_from_checkpoint(path: str | Path) -> tuple[SqueezeDet, ModelSpec]:
+def net_from_checkpoint(path: str | Path) -> tuple[AnyNet, ModelSpec]:
     """The net with its averaged (EMA) weights in evaluation mode, and its spec; also of an exported .onnx or .sqdet."""
     if Path(path).suffix in SUFFIXES:
         return net_from_exported(path)
     values = load_checkpoint(path)
     spec = ModelSpec.from_json(values["spec"])
-    net = SqueezeDet(NetConfig(**values["net"]), spec.anchors_per_cell, spec.num_classes)
+    net = config_from_dict(values["net"]).build(spec.grids[0].anchors_per_cell, spec.num_classes)
     net.load_state_dict(values["ema"])
     return net.eval(), spec
 

@@ -164,6 +164,8 @@ def choose(
 
 def check_share(net: SqueezeDet, share: float) -> None:
     """Raises TrainError if that fraction of the filters cannot go."""
+    if share and not isinstance(net, SqueezeDet):
+        raise TrainError(f"--structured {share}: only for a SqueezeDet of one grid")
     groups = filters(net)
     equal = {name: torch.ones(convolutions(net)[name].out_channels) for name in groups}
     choose(equal, dict.fromkeys(groups, 1), groups, share)

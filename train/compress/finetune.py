@@ -9,8 +9,8 @@ import torch
 from sqdet_cv.spec.detector_spec import ModelSpec
 
 from ..checkpoints.native import load_checkpoint
+from ..models import AnyNet
 from ..models.profile import zero_share
-from ..models.squeezedet import SqueezeDet
 from ..trainers.detection import DetectionTrainer, load_samples
 from ..trainers.detection_config import FitConfig
 from .prune import cubic_sparsity, prune
@@ -19,11 +19,11 @@ from .prune import cubic_sparsity, prune
 class FinetuneTrainer(DetectionTrainer):
     """One stage of a compression: a training run in a folder of its own, which the compression's --resume resumes."""
 
-    def __init__(self, config: FitConfig, net: SqueezeDet, spec: ModelSpec) -> None:
+    def __init__(self, config: FitConfig, net: AnyNet, spec: ModelSpec) -> None:
         super().__init__(config, net, spec, load_samples(config, spec.labels))
         self.resumed_by = self.out.parent
 
-    def result(self) -> SqueezeDet:
+    def result(self) -> AnyNet:
         """Trains, from where an earlier call was stopped, and gives back the net with its averaged weights."""
         last = Path(self.out) / "last.pt"
         if last.exists():
@@ -52,7 +52,7 @@ class GradualPruningTrainer(FinetuneTrainer):
     def __init__(
         self,
         config: FitConfig,
-        net: SqueezeDet,
+        net: AnyNet,
         spec: ModelSpec,
         *,
         sparsity: float,

@@ -22,9 +22,9 @@ from ..data.formats.open_dataset import load_dataset
 from ..data.loader import Batch, DetectionData, epoch_order, make_loader
 from ..engine.optim import freeze
 from ..engine.run_folder import ARGS, create_run_folder, require_new_run
+from ..models import AnyNet
 from ..models.fuse import fuse_batchnorm, unfuse_batchnorm
 from ..models.profile import count_macs, zero_share
-from ..models.squeezedet import SqueezeDet
 from ..teachers.online import ViewTeacher
 from ..trainers.detection import CALIBRATION_STEPS, load_samples
 from ..trainers.detection_config import FitConfig, trained_config
@@ -70,7 +70,7 @@ class Compress:
         size = (config.size or spec.input_wh[0],) * 2
         config = dataclasses.replace(config, size=size[0])
         run = cls(config)
-        spec = spec.resized(size, net.grid_hw(size))
+        spec = spec.resized(size, net.grids_hw(size))
         freeze(copy.deepcopy(net), config.frozen)  # for its errors
         folded = fuse_batchnorm(net)
         if config.bits:
@@ -103,7 +103,7 @@ class Compress:
         net, _ = net_from_checkpoint(self.out / "compressed.pt")
         return CompressResult(self.out / "compressed.pt", zero_share(net), table(net))
 
-    def _step(self, source: str, change: Callable[[SqueezeDet, ModelSpec, FitConfig], SqueezeDet], result: str) -> None:
+    def _step(self, source: str, change: Callable[[AnyNet, ModelSpec, FitConfig], AnyNet], result: str) -> None:
         """From the checkpoint `source` to the checkpoint `result`, unless that is there."""
         if (self.out / result).exists():
             return
@@ -111,7 +111,7 @@ class Compress:
         trained = load_checkpoint(self.out / source)["config"]
         save_plain(self.out / result, fuse_batchnorm(change(net, spec, FitConfig.from_saved(trained))), spec, trained)
 
-    def _sliced(self, net: SqueezeDet, spec: ModelSpec, trained: FitConfig) -> SqueezeDet:
+    def _sliced(self, net: AnyNet, spec: ModelSpec, trained: FitConfig) -> AnyNet:
         config, size = self.config, spec.input_wh
         fit_config = config.fit_config(trained, "narrow", 1, config.lr)
         batches = first_batches(fit_config, spec, IMPORTANCE_IMAGES)
@@ -124,14 +124,14 @@ class Compress:
         print(f"{100 * work:.0f} % of the multiply-adds are left; squeeze-expand1x1-expand3x3 of {widths}")
         return small
 
-    def _narrowed(self, net: SqueezeDet, spec: ModelSpec, trained: FitConfig) -> SqueezeDet:
+    def _narrowed(self, net: AnyNet, spec: ModelSpec, trained: FitConfig) -> AnyNet:
         config = self.config
         if config.narrow_epochs:
             fit_config = config.fit_config(trained, "narrow", config.narrow_epochs, config.lr)
             return FinetuneTrainer(fit_config, ready_to_train(net, fit_config, spec), spec).result()
         return net
 
-    def _pruned(self, net: SqueezeDet, spec: ModelSpec, trained: FitConfig) -> SqueezeDet:
+    def _pruned(self, net: AnyNet, spec: ModelSpec, trained: FitConfig) -> AnyNet:
         config = self.config
         if config.pruning_epochs:
             fit_config = config.fit_config(trained, "prune", config.pruning_epochs, config.lr)
@@ -150,7 +150,7 @@ class Compress:
         prune(net, config.sparsity)
         return net
 
-    def _shared(self, net: SqueezeDet, spec: ModelSpec, trained: FitConfig) -> SqueezeDet:
+    def _shared(self, net: AnyNet, spec: ModelSpec, trained: FitConfig) -> AnyNet:
         config = self.config
         if not config.bits:
             return net
@@ -161,7 +161,7 @@ class Compress:
         return net
 
 
-def ready_to_train(net: SqueezeDet, config: FitConfig, spec: ModelSpec) -> SqueezeDet:
+def ready_to_train(net: AnyNet, config: FitConfig, spec: ModelSpec) -> AnyNet:
     """The folded net with BatchNorm again."""
     return unfuse_batchnorm(
         net, (batch.images for batch in first_batches(config, spec, CALIBRATION_STEPS * config.batch))

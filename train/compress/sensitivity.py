@@ -21,8 +21,8 @@ from ..common.errors import TrainError
 from ..data.sample import Sample
 from ..detectors.pytorch import TorchDetector
 from ..evaluation.evaluate import EVAL_SCORE_THRESHOLD, evaluate, mean_ap
+from ..models import AnyNet
 from ..models.fuse import convolutions, fuse_batchnorm
-from ..models.squeezedet import SqueezeDet
 from .prune import add_masks, prune
 from .weight_sharing import share_weights
 
@@ -30,10 +30,10 @@ from .weight_sharing import share_weights
 class LayerScan:
     """The mAP of a net on some images, whole or with one layer changed."""
 
-    def __init__(self, net: SqueezeDet, spec: ModelSpec, samples: Sequence[Sample]) -> None:
+    def __init__(self, net: AnyNet, spec: ModelSpec, samples: Sequence[Sample]) -> None:
         self.net, self.spec, self.samples = fuse_batchnorm(net), spec, samples
 
-    def measure(self, net: SqueezeDet) -> float:
+    def measure(self, net: AnyNet) -> float:
         """mAP in [0, 1]."""
         detector = TorchDetector(net, self.spec, EVAL_SCORE_THRESHOLD)
         return mean_ap(evaluate(detector, self.samples, self.spec.labels))
@@ -77,7 +77,7 @@ class Scan:
 
 
 def scan_sensitivity(
-    net: SqueezeDet,
+    net: AnyNet,
     spec: ModelSpec,
     samples: Sequence[Sample],
     sparsities: Sequence[float],

@@ -25,7 +25,7 @@ def draw_samples(
 ) -> list[np.ndarray]:
     """Up to `count` samples, chosen at random, augmented and drawn: (size, size, 3) uint8 BGR each."""
     # DetectionData takes input size and mean colour from the spec; an image needs no anchors, so one stands in.
-    spec = ModelSpec(tuple(labels), (size, size), (1, 1), ((size, size),))
+    spec = ModelSpec.single(tuple(labels), (size, size), (1, 1), ((size, size),))
     data = DetectionData(samples, spec, augment, seed, epoch=0)
     chosen = np.random.default_rng(seed).permutation(len(samples))[:count]
     return [draw_objects(data.view(int(i))[0], labels) for i in tqdm(chosen, unit="image", delay=1)]

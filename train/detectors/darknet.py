@@ -58,7 +58,9 @@ class DarknetDetector:
         self.score_threshold, self.nms_threshold = score_threshold, nms_threshold
         size_wh = _input_size(cfg)
         # Only the image's way in and the labels are used; the one anchor stands for nothing.
-        self.spec = ModelSpec(tuple(labels), size_wh, (1, 1), ((1, 1),), (0, 0, 0), 1 / 255, rgb=True)
+        self.spec = ModelSpec.single(
+            tuple(labels), size_wh, (1, 1), ((1, 1),), mean_bgr=(0, 0, 0), scale=1 / 255, rgb=True
+        )
 
     def __call__(self, image_bgr: np.ndarray) -> Detections:
         width, height = self.spec.input_wh

@@ -10,7 +10,7 @@ from sqdet_cv.detections import Detections
 from sqdet_cv.dnn.preprocess import images_to_blob
 from sqdet_cv.spec.detector_spec import ModelSpec
 
-from ..models.squeezedet import SqueezeDet
+from ..models import AnyNet
 
 
 class TorchDetector:
@@ -18,7 +18,7 @@ class TorchDetector:
 
     def __init__(
         self,
-        net: SqueezeDet,
+        net: AnyNet,
         spec: ModelSpec,
         score_threshold: float = SCORE_THRESHOLD,
         nms_threshold: float = NMS_THRESHOLD,

@@ -16,7 +16,7 @@ from sqdet_cv.spec.detector_spec import ModelSpec
 from ..common.plotting import BLUE, RED, make_figure, save
 from ..data.loader import DetectionData, make_loader
 from ..data.sample import Sample
-from ..models.squeezedet import SqueezeDet
+from ..models import AnyNet
 
 BINS = 100  # of [0, 1]; the detector's default threshold is the border of two
 BATCH = 8
@@ -31,9 +31,7 @@ class ConfidenceCounts:
 
 
 @torch.no_grad()
-def count_confidences(
-    net: SqueezeDet, spec: ModelSpec, samples: Sequence[Sample], workers: int = 0
-) -> ConfidenceCounts:
+def count_confidences(net: AnyNet, spec: ModelSpec, samples: Sequence[Sample], workers: int = 0) -> ConfidenceCounts:
     """Counts the anchors that `targets.assign` calls positive and negative in whole, unchanged images.
 
     A negative counts only where its most probable class is one that the image is labelled for: of the others nobody

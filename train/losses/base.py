@@ -11,7 +11,7 @@ from sqdet_cv.spec.detector_spec import ModelSpec
 
 from ..common import distributed
 from ..data.loader import Batch
-from ..models.squeezedet import RawOutput
+from ..models.raw_output import RawOutput
 
 PARTS = ("box", "conf_pos", "conf_neg", "class")
 

@@ -8,7 +8,7 @@ import torch
 
 from ..common.options import option
 from ..data.loader import Batch
-from ..models.squeezedet import RawOutput
+from ..models.raw_output import RawOutput
 from .base import Loss, labelled_share
 from .boxes import decode, paired_box_iou, to_xywh
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Iterable, Mapping
 
 import torch
@@ -10,7 +9,7 @@ from torch import nn
 from torch.nn.utils.fusion import fuse_conv_bn_weights
 
 from .batchnorm import recalibrate_batchnorm
-from .squeezedet import SqueezeDet
+from .registry import AnyNet
 
 IDENTITY_VARIANCE = 1 - 1e-5  # BatchNorm adds its eps of 1e-5: a norm with this variance scales by 1
 
@@ -34,16 +33,14 @@ def fuse_conv_weights(
 
 
 @torch.no_grad()
-def fuse_batchnorm(net: SqueezeDet) -> SqueezeDet:
+def fuse_batchnorm(net: AnyNet) -> AnyNet:
     """A copy that computes the same in evaluation mode and has convolutions only: each BatchNorm is part of the
     convolution before it, and the weights are what `PruningMask` and `SharedWeights` make of them.
 
     It comes before weights are shared: a norm scales whole channels, so fused later it would split each shared weight
     into as many values as there are channels.
     """
-    plain = SqueezeDet(
-        dataclasses.replace(net.config, backbone_norm=False, head_norm=False), net.anchors_per_cell, net.num_classes
-    )
+    plain = net.config.with_norms(False).build(net.anchors_per_cell, net.num_classes)
     modules = dict(net.named_modules())
     for name, conv in convolutions(plain).items():
         old, norm = modules[name], _norm_after(name, modules)
@@ -53,7 +50,7 @@ def fuse_batchnorm(net: SqueezeDet) -> SqueezeDet:
     return plain.eval()
 
 
-def fused_arrays(net: SqueezeDet) -> dict[str, torch.Tensor]:
+def fused_arrays(net: AnyNet) -> dict[str, torch.Tensor]:
     """The weights of the fused net by the names of our exports, as "features.fire2.squeeze.weight"."""
     arrays = {}
     for name, conv in convolutions(fuse_batchnorm(net)).items():
@@ -89,7 +86,7 @@ def unfuse(arrays: Mapping[str, torch.Tensor], own: Mapping[str, torch.Tensor]) 
     return found
 
 
-def unfuse_batchnorm(net: SqueezeDet, images: Iterable[torch.Tensor]) -> SqueezeDet:
+def unfuse_batchnorm(net: AnyNet, images: Iterable[torch.Tensor]) -> AnyNet:
     """The opposite of `fuse_batchnorm`: a copy that computes the same in evaluation mode and has BatchNorm in all its
     Fires, with the moments of these images. It trains better than the fused net: at a higher learning rate, and without
     scales drifting apart.
@@ -97,8 +94,7 @@ def unfuse_batchnorm(net: SqueezeDet, images: Iterable[torch.Tensor]) -> Squeeze
     Args:
         images: batches (N, 3, H, W) as the net will be trained on; one pass over them.
     """
-    config = dataclasses.replace(net.config, backbone_norm=True, head_norm=True)
-    normed = SqueezeDet(config, net.anchors_per_cell, net.num_classes).eval()
+    normed = net.config.with_norms(True).build(net.anchors_per_cell, net.num_classes).eval()
     normed.load_state_dict(normed.state_dict() | unfuse(fused_arrays(net), normed.state_dict()))
     recalibrate_batchnorm(normed, images)
     return normed

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import nn
 
+from sqdet_cv.spec.grid import Grid
+
 from ..common.errors import TrainError
 from .fire import Fire, activation
+from .raw_output import NO_OBJECT_LOGIT, RawOutput
 from .squeezenet import SqueezeNetFeatures
 
 
@@ -29,47 +33,13 @@ class NetConfig:
     leaky_slope: float = 0.0  # 0: ReLU
     dropout: float = 0.5  # before ConvDet
 
+    def build(self, anchors_per_cell: int, num_classes: int) -> SqueezeDet:
+        """The net, with random weights."""
+        return SqueezeDet(self, anchors_per_cell, num_classes)
 
-# name: (config, where it comes from, the input width and height it was made for)
-NETS: dict[str, tuple[NetConfig, str, tuple[int, int]]] = {
-    "sqdet": (
-        NetConfig(
-            head_fires=((96, 160, 160), (96, 160, 160)),
-            head_norm=True,
-            convdet_kernel=1,
-            convdet_padding=0,
-            dropout=0.0,
-        ),
-        "ours: narrow Fires with BatchNorm and a 1x1 ConvDet, 1.2 M parameters at K=9, C=20",
-        (320, 320),
-    ),
-    "squeezedet": (NetConfig(), "the paper's SqueezeDet (v1.1 layout)", (1242, 375)),
-    "squeezedet+": (
-        NetConfig(backbone="1.0", squeeze_factor=6, head_fires=((384, 256, 256), (384, 256, 256))),
-        "the paper's wider SqueezeDet+ (v1.0 layout; BichenWuUCB/squeezeDet, nets/squeezeDetPlus.py)",
-        (1242, 375),
-    ),
-    "squeezedet-2017": (
-        NetConfig(backbone="1.0", conv10_channels=1000, convdet_padding=0, leaky_slope=0.01),
-        "the 2017 OpenCV project's SqueezeDet_deploy.prototxt (v1.0 layout, conv10 kept, LeakyReLU)",
-        (416, 416),
-    ),
-}
-
-
-@dataclass
-class RawOutput:
-    """What the network says before any sigmoid, softmax or decoding; A anchors, C classes.
-
-    Attributes:
-        deltas: (N, A, 4), in the spec's delta order.
-        class_logits: (N, A, C).
-        confidence_logits: (N, A).
-    """
-
-    deltas: torch.Tensor
-    class_logits: torch.Tensor
-    confidence_logits: torch.Tensor
+    def with_norms(self, norm: bool) -> NetConfig:
+        """The same shape with BatchNorm in all Fires, or without."""
+        return dataclasses.replace(self, backbone_norm=norm, head_norm=norm)
 
 
 class SqueezeDet(nn.Module):
@@ -78,6 +48,8 @@ class SqueezeDet(nn.Module):
     The channels are those of the paper's and the 2017 code: first K*C class logits (shape by shape), then K
     confidences, then K*4 deltas.
     """
+
+    finds_anchors = True  # from the boxes of the images
 
     def __init__(self, config: NetConfig, anchors_per_cell: int, num_classes: int) -> None:
         super().__init__()
@@ -109,10 +81,8 @@ class SqueezeDet(nn.Module):
                     nn.init.zeros_(module.bias)
         nn.init.normal_(self.convdet.weight, std=0.01)
         nn.init.zeros_(self.convdet.bias)
-        # Focal-loss prior (arXiv 1708.02002, section 4.1): start by saying "no object" with 1 %, or the thousands
-        # of background anchors swamp the first hundred steps.
         first = self.anchors_per_cell * self.num_classes
-        nn.init.constant_(self.convdet.bias[first : first + self.anchors_per_cell], -4.6)
+        nn.init.constant_(self.convdet.bias[first : first + self.anchors_per_cell], NO_OBJECT_LOGIT)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         return self.convdet(self.dropout(self.head(self.conv10(self.features(x)))))
@@ -120,7 +90,7 @@ class SqueezeDet(nn.Module):
     def split(self, output: torch.Tensor) -> RawOutput:
         """The grid of `forward` as one row per anchor, in the spec's anchor order."""
         k, c = self.anchors_per_cell, self.num_classes
-        n = output.shape[0]
+        n, output = output.shape[0], output.float()
         classes, confidence, deltas = output.permute(0, 2, 3, 1).split([k * c, k, k * 4], dim=3)
         return RawOutput(deltas.reshape(n, -1, 4), classes.reshape(n, -1, c), confidence.reshape(n, -1))
 
@@ -138,15 +108,15 @@ class SqueezeDet(nn.Module):
             self.train(was_training)
         return output.shape[2], output.shape[3]
 
+    def grids_hw(self, input_wh: tuple[int, int]) -> tuple[tuple[int, int], ...]:
+        """Rows and columns of each of its grids, of which it has one."""
+        return (self.grid_hw(input_wh),)
+
+    def make_grids(self, input_wh: tuple[int, int], anchors_wh: Sequence[tuple[float, float]]) -> tuple[Grid, ...]:
+        """The grids of a `ModelSpec` with these anchor shapes in input pixels."""
+        return (Grid(self.grid_hw(input_wh), tuple(anchors_wh), inset=self.grid_inset),)
+
     @property
     def grid_inset(self) -> int:
-        """How many rings of cells an unpadded ConvDet cuts off (ModelSpec.grid_inset)."""
+        """How many rings of cells an unpadded ConvDet cuts off (Grid.inset)."""
         return self.config.convdet_kernel // 2 - self.config.convdet_padding
-
-
-def build_net(name: str, anchors_per_cell: int, num_classes: int, **changes: object) -> SqueezeDet:
-    """A net of the registry; `changes` replace fields of its NetConfig."""
-    if name not in NETS:
-        raise ValueError(f"no net called {name!r}; there are {', '.join(NETS)}")
-    config = dataclasses.replace(NETS[name][0], **changes)
-    return SqueezeDet(config, anchors_per_cell, num_classes)

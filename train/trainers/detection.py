@@ -29,8 +29,8 @@ from ..engine.optim import ModelEma, freeze
 from ..engine.run_folder import RunResult, create_run_folder, require_new_run
 from ..engine.trainer import Trainer
 from ..evaluation.evaluate import EVAL_SCORE_THRESHOLD, evaluate, mean_ap
+from ..models import AnyNet, config_from_dict
 from ..models.batchnorm import recalibrate_batchnorm
-from ..models.squeezedet import NetConfig, SqueezeDet
 from ..teachers.online import ViewTeacher
 from .detection_config import FitConfig
 
@@ -59,7 +59,7 @@ class DetectionTrainer(Trainer):
 
     monitor = "val_map"
 
-    def __init__(self, config: FitConfig, net: SqueezeDet, spec: ModelSpec, samples: list[Sample]) -> None:
+    def __init__(self, config: FitConfig, net: AnyNet, spec: ModelSpec, samples: list[Sample]) -> None:
         self.spec, self.samples = spec, samples
         self.val_samples = load_dataset(config.data, [config.val], spec.labels)
         freeze(net, config.frozen)
@@ -72,7 +72,7 @@ class DetectionTrainer(Trainer):
         step_images = config.batch * distributed.count()
         super().__init__(config, net, device, [-(-len(order) // step_images) for order in self.orders])
         sizes = {n for size in self.epoch_sizes for n in sizes_around(size, config.multi_scale)}
-        self.specs = {n: spec.resized((n, n), net.grid_hw((n, n))) for n in sizes}
+        self.specs = {n: spec.resized((n, n), net.grids_hw((n, n))) for n in sizes}
         self.losses = {n: config.make_loss(one).to(device) for n, one in self.specs.items()}
         for loss in self.losses.values():
             loss.all_processes = True
@@ -88,7 +88,7 @@ class DetectionTrainer(Trainer):
         torch.manual_seed(config.seed)
         labels = parse_labels(config.labels)
         samples = load_samples(config, labels)
-        net = SqueezeDet(config.net_config, config.anchors_per_cell, len(labels))
+        net = config.net_config.build(config.anchors_per_cell, len(labels))
         spec = new_spec(config, net, labels, samples)
         initialised = initialise(net, config.init) if config.init else None
         trainer = cls(config, net, spec, samples)
@@ -106,7 +106,7 @@ class DetectionTrainer(Trainer):
         saved = load_checkpoint(Path(out) / "last.pt")
         config = FitConfig.from_saved(saved["config"] | {"out": str(out)})
         spec = ModelSpec.from_json(saved["spec"])
-        net = SqueezeDet(NetConfig(**saved["net"]), spec.anchors_per_cell, spec.num_classes)
+        net = config_from_dict(saved["net"]).build(spec.grids[0].anchors_per_cell, spec.num_classes)
         trainer = cls(config, net, spec, load_samples(config, spec.labels))
         trainer.restore(saved)
         return trainer
@@ -155,7 +155,7 @@ class DetectionTrainer(Trainer):
 
     def compute_losses(self, batch: Batch) -> dict[str, torch.Tensor]:
         images = batch.images.contiguous(memory_format=torch.channels_last)
-        return self.losses[images.shape[3]](self.net.split(self.net(images).float()), batch)
+        return self.losses[images.shape[3]](self.net.split(self.net(images)), batch)
 
     @torch.no_grad()
     def _validate(self, averaged: nn.Module) -> dict[str, float]:
@@ -198,9 +198,12 @@ def load_samples(config: FitConfig, labels: tuple[str, ...]) -> list[Sample]:
     return samples
 
 
-def new_spec(config: FitConfig, net: SqueezeDet, labels: tuple[str, ...], samples: list[Sample]) -> ModelSpec:
-    """The geometry of a new net: anchors from the boxes of the images, at the last of the input sizes."""
+def new_spec(config: FitConfig, net: AnyNet, labels: tuple[str, ...], samples: list[Sample]) -> ModelSpec:
+    """The geometry of a new net at the last of the input sizes. Its anchors come from the boxes of the images, unless
+    it has its own."""
     size = config.epoch_sizes[-1]
-    anchors_wh = find_anchors(samples, size, config.anchors_per_cell, config.seed).round(2).tolist()
-    grid_hw = net.grid_hw((size, size))
-    return ModelSpec(labels, (size, size), grid_hw, tuple(map(tuple, anchors_wh)), grid_inset=net.grid_inset)
+    anchors_wh = None
+    if net.finds_anchors:
+        found = find_anchors(samples, size, config.anchors_per_cell, config.seed).round(2)
+        anchors_wh = tuple(map(tuple, found.tolist()))
+    return ModelSpec(labels, (size, size), net.make_grids((size, size), anchors_wh))

@@ -18,7 +18,7 @@ from ..data.transforms.augment import AugmentConfig
 from ..diagnosis.monitor import MONITORED_IMAGES, MOST_IMAGES
 from ..engine.config import LoopConfig
 from ..losses import LOSSES, OLD_NAMES, Loss, SqdetLossConfig, SqueezeDet2017LossConfig, SqueezeDetLossConfig
-from ..models.squeezedet import NETS, NetConfig
+from ..models import NETS, AnyConfig, NetConfig
 from ..teachers.online import HELP as VIEW_TEACHER_HELP
 
 FROM_INIT = "init"  # a --net
@@ -95,13 +95,18 @@ class FitConfig(LoopConfig):
         return parse_sizes(self.sizes) if self.sizes is not None else [self.size or SIZE] * (self.epochs or EPOCHS)
 
     @property
-    def net_config(self) -> NetConfig:
+    def net_config(self) -> AnyConfig:
         """The shape of the net: that of its name, with the activations and the dropout of the options."""
         changes = {name: getattr(self, name) for name in ("leaky_slope", "dropout") if getattr(self, name) is not None}
         if self.net == FROM_INIT:
-            shape = replace(net_from_checkpoint(self.init)[0].config, head_norm=True)
+            shape = net_from_checkpoint(self.init)[0].config
+            is_plain = isinstance(shape, NetConfig)
+            shape = replace(shape, head_norm=True) if is_plain else shape.with_norms(True)
         else:
             shape = NETS[self.net][0]
+        if changes and not isinstance(shape, NetConfig):
+            option = next(iter(changes)).replace("_", "-")
+            raise TrainError(f"--{option}: has no effect with --net {self.net}, which has no such layer")
         return replace(shape, **changes)
 
     @classmethod

@@ -18,7 +18,7 @@ from train.evaluation.evaluate import EVAL_SCORE_THRESHOLD, evaluate, mean_ap
 
 SPEC = make_spec()
 ANCHORS_XYXY = decode(np.zeros((SPEC.num_anchors, 4), np.float32), SPEC)
-ANCHOR = 2 * (SPEC.grid_hw[1] + 1)  # the first shape (20 x 30) of a cell within the image
+ANCHOR = 2 * (SPEC.grid.hw[1] + 1)  # the first shape (20 x 30) of a cell within the image
 BACKGROUND = 0  # an anchor that has nothing to do with it
 BIRD, CAT = 0, 1
 

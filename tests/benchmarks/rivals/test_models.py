@@ -41,7 +41,7 @@ def test_a_checkpoint_is_exported_and_counted(tmp_path: Path):
     """Without BatchNorm every parameter of the net, and no more, is in the file, packed or not."""
     spec = make_spec(input_wh=(96, 64), grid_hw=(3, 5))
     net = SqueezeDet(
-        NetConfig(head_fires=((8, 8, 8),), head_norm=False), spec.anchors_per_cell, spec.num_classes
+        NetConfig(head_fires=((8, 8, 8),), head_norm=False), spec.grid.anchors_per_cell, spec.num_classes
     ).eval()
     save_checkpoint(tmp_path / "best.pt", net, spec, net.state_dict(), {})
     _, model = find_ours([f"mine={tmp_path / 'best.pt'}"], tmp_path / "out")

@@ -10,14 +10,19 @@ import pytest
 import torch
 
 from export.__main__ import main
-from export.caffe.model import INPUT, Suppression, detector_net, infer_bbox_scale_and_shift
+from export.caffe import export_caffe
+from export.caffe.builder import INPUT
+from export.caffe.detection_output import Suppression
+from export.caffe.infer_bbox import infer_bbox_scale_and_shift
+from export.caffe.model import detector_net
 from export.caffe.proto import from_text, to_text
+from export.check import sample_pictures
 from export.errors import ExportError
 from export.graph.trace import trace
 from sqdet_cv import Detector, InferBbox, ModelSpec
 from sqdet_cv.boxes.ops import decode
 from sqdet_cv.compat.infer_bbox import VOC_2017_SPEC
-from sqdet_cv.dnn.caffe import read_caffe
+from sqdet_cv.dnn.caffe import forward_detector, read_caffe
 from sqdet_cv.dnn.preprocess import images_to_blob
 from sqdet_cv.spec.detector_spec import VOC_LABELS
 from tests.released import PHOTOS, released_net
@@ -57,7 +62,8 @@ def exported(released, tmp_path_factory):
 def test_the_2017_net_is_the_published_one():
     """SqueezeDet_deploy.prototxt of opencv_contrib: name, type and output shapes of each layer, in order."""
     net = build_net("squeezedet-2017", 9, 20).eval()
-    message = detector_net(trace(net, INPUT), dataclasses.replace(VOC_2017_SPEC, grid_inset=1))
+    grid = dataclasses.replace(VOC_2017_SPEC.grid, inset=1)
+    message = detector_net(trace(net, INPUT), dataclasses.replace(VOC_2017_SPEC, grids=(grid,)))
     opencv_net = read_caffe(to_text(message).encode(), message.SerializeToString(), "test")
     ids, _, shapes = opencv_net.getLayersShapes([1, 3, 416, 416])
     by_name = {
@@ -68,7 +74,7 @@ def test_the_2017_net_is_the_published_one():
     assert sum(len(blob.data) for layer in message.layer for blob in layer.blobs) == 3_712_585
 
 
-@pytest.mark.parametrize("name", ["sqdet", "squeezedet", "squeezedet-2017"])
+@pytest.mark.parametrize("name", ["sqdet", "squeezedet", "squeezedet-2017", "squeezedet-fpn"])
 @pytest.mark.parametrize("reader", [cv2.dnn.readNetFromCaffe, cv2.dnn.readNet], ids=["readNetFromCaffe", "readNet"])
 def test_opencv_agrees_with_pytorch(tmp_path, name, reader):
     net, spec = make_net(name)
@@ -100,7 +106,7 @@ def test_detector_runs_every_form(exported, options):
     path = exported(*options)
     spec = ModelSpec.load(path.with_suffix(".json"))
     net, own = released_net()
-    own = own.resized(spec.input_wh, net.grid_hw(spec.input_wh))
+    own = own.resized(spec.input_wh, net.grids_hw(spec.input_wh))
     detector = Detector(path, score_threshold=0.2)
     reference = TorchDetector(net, own, score_threshold=0.2)
     tolerance = 3e-3 if options == ["--half"] else 1e-4
@@ -108,7 +114,7 @@ def test_detector_runs_every_form(exported, options):
     for photo in PHOTOS:
         image = cv2.imread(str(photo))
         found, expected = detector(image), reference(image)
-        if spec.grid_hw == own.grid_hw:  # else the reference has a ring of cells more
+        if spec.grid.hw == own.grid.hw:  # else the reference has a ring of cells more
             box_margin = 30 * tolerance * max(image.shape)  # of half-precision weights: a few pixels of the photo
             margins = {"score_margin": tolerance, "box_margin": max(box_margin, 0.5), "score_threshold": 0.2}
             assert_same_detections(as_rows(found), as_rows(expected), **margins)
@@ -120,7 +126,7 @@ def test_infer_bbox_deltas_are_the_same_boxes():
     """Our anchors with our deltas, and the C++ class's with the re-expressed ones, against the codec."""
     rng = np.random.default_rng(0)
     anchors = tuple((float(w), float(h)) for w, h in rng.uniform(20, 400, (9, 2)))
-    spec = ModelSpec(VOC_LABELS, (416, 416), (23, 23), anchors, grid_inset=1, size_delta_cap=float("inf"))
+    spec = ModelSpec.single(VOC_LABELS, (416, 416), (23, 23), anchors, grid_inset=1, size_delta_cap=float("inf"))
     deltas = rng.normal(0, 0.5, (23, 23, 9, 4)).astype(np.float32)
     scale, shift = infer_bbox_scale_and_shift(spec)
     reordered = deltas[..., [0, 1, 3, 2]].transpose(1, 0, 2, 3).reshape(23, 23, 36)
@@ -154,6 +160,30 @@ def test_infer_bbox_finds_what_the_detector_finds(exported):
     assert objects > 5
 
 
+def test_infer_bbox_of_four_grids(tmp_path):
+    """Each of the 3,598 anchors is a row of the class's, the others say nothing, and the class finds the best."""
+    net, spec = make_net("squeezedet-fpn", (416, 416), VOC_LABELS)
+    spec = dataclasses.replace(spec, size_delta_cap=float("inf"))  # as the class has it
+    export_caffe(net, spec, tmp_path / "net.caffemodel", head="infer-bbox")
+    opencv_net = cv2.dnn.readNetFromCaffe(str(tmp_path / "net.prototxt"), str(tmp_path / "net.caffemodel"))
+    assert ModelSpec.load(tmp_path / "net.json").grids == VOC_2017_SPEC.grids
+    (blob,) = images_to_blob(sample_pictures(1), spec)[None]
+    deltas, class_scores, confidence = forward_detector(opencv_net, blob)
+    with torch.no_grad():
+        raw = net.split(net(torch.from_numpy(blob)))
+    theirs, ours = decode(deltas[0], VOC_2017_SPEC)[:3598], decode(raw.deltas[0].numpy(), spec)
+    np.testing.assert_allclose(theirs, ours, rtol=1e-4, atol=0.05)
+    np.testing.assert_allclose(confidence[0, :3598], raw.confidence_logits[0].sigmoid(), atol=1e-4)
+    assert not confidence[0, 3598:].any()
+    shaped = deltas.reshape(23, 23, 36), class_scores[0], confidence.reshape(23, 23, 9)
+    infer = InferBbox(*shaped)
+    infer.filter(0.1)
+    scores = class_scores[0] * confidence[0, :, None]
+    assert len(infer.detections) > 3
+    for one in infer.detections:
+        assert np.isclose(scores[:, one.class_idx], one.class_prob, rtol=1e-6).any()
+
+
 def test_detection_model_gives_our_boxes(exported):
     """cv2.dnn.DetectionModel, no line of ours: same classes, scores, and boxes to a pixel."""
     path = exported("--detection-output")
@@ -178,11 +208,12 @@ def test_detection_model_gives_our_boxes(exported):
     assert objects > 5
 
 
-def test_detection_output_of_any_geometry(tmp_path, capsys):
-    """Not square, and a crop: the check compares each row with the anchors."""
-    net, spec = make_net(size_wh=(160, 128))
+@pytest.mark.parametrize(("name", "crop"), [("sqdet", ["--crop", "1"]), ("squeezedet-fpn", [])])
+def test_detection_output_of_any_geometry(tmp_path, capsys, name, crop):
+    """Not square, and a crop or several grids: the check compares each row with the anchors."""
+    net, spec = make_net(name, (160, 128))
     save_checkpoint(tmp_path / "net.pt", net, spec, net.state_dict(), {})
-    options = ["--detection-output", "--crop", "1", "--keep", "7", "--score", "0.01"]
+    options = ["--detection-output", *crop, "--keep", "7", "--score", "0.01"]
     assert main(["caffe", str(tmp_path / "net.pt"), *options]) == 0
     opencv_net = cv2.dnn.readNet(str(tmp_path / "net.caffemodel"), str(tmp_path / "net.prototxt"))
     opencv_net.setInput(np.zeros((1, 3, 128, 160), np.float32))

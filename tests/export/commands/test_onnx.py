@@ -23,7 +23,7 @@ from tests.same_detections import as_rows, assert_same_detections
 from train.checkpoints.initialize import initialise
 from train.checkpoints.native import save_checkpoint
 from train.detectors.pytorch import TorchDetector
-from train.models import NETS, SqueezeDet, build_net
+from train.models import NETS, AnyNet, build_net
 
 from ..graph.test_trace import randomise_norms
 
@@ -31,15 +31,18 @@ LABELS = ("cat", "dog", "person")
 ANCHORS = ((12.0, 20.0), (40.0, 30.0))
 
 
-def make_net(name: str = "sqdet", size_wh: tuple[int, int] = (96, 64)) -> tuple[SqueezeDet, ModelSpec]:
+def make_net(
+    name: str = "sqdet", size_wh: tuple[int, int] = (96, 64), labels: tuple[str, ...] = LABELS
+) -> tuple[AnyNet, ModelSpec]:
     """A net with lively outputs: a fresh one says 1 % confidence and delta 0 everywhere, which hides errors."""
     torch.manual_seed(1)
-    net = build_net(name, len(ANCHORS), len(LABELS)).eval()
+    net = build_net(name, len(ANCHORS), len(labels)).eval()
     randomise_norms(net)
-    torch.nn.init.normal_(net.convdet.weight, std=0.05)
-    torch.nn.init.normal_(net.convdet.bias, std=0.5)
-    spec = ModelSpec(LABELS, size_wh, net.grid_hw(size_wh), ANCHORS, grid_inset=net.grid_inset)
-    return net, spec
+    for last in (module for path, module in net.named_modules() if path.endswith("convdet")):
+        # the sums of the untrained pyramid are large
+        torch.nn.init.normal_(last.weight, std=2e-5 if name == "squeezedet-fpn" else 0.05)
+        torch.nn.init.normal_(last.bias, std=0.5)
+    return net, ModelSpec(labels, size_wh, net.make_grids(size_wh, ANCHORS))
 
 
 def write(tmp_path, net, spec, head, **options):
@@ -69,16 +72,20 @@ def test_opencv_agrees_with_pytorch(tmp_path, name, head):
 VARIANTS = {
     "plain": {},
     "2017 delta order": {"delta_order": "xyhw"},
-    "transposed grid": {"grid_transposed": True},
+    "transposed grid": {"transposed": True},
     "no cap": {"size_delta_cap": math.inf},
     "low cap": {"size_delta_cap": 0.05},
 }
 
 
 @pytest.mark.parametrize("changes", VARIANTS.values(), ids=VARIANTS)
-def test_decoded_head_is_the_numpy_codec(tmp_path, changes):
-    net, spec = make_net()
-    spec = dataclasses.replace(spec, **changes)
+@pytest.mark.parametrize("name", ["sqdet", "squeezedet-fpn"])
+def test_decoded_head_is_the_numpy_codec(tmp_path, name, changes):
+    net, spec = make_net(name)
+    if "transposed" in changes:
+        spec = dataclasses.replace(spec, grids=tuple(dataclasses.replace(grid, **changes) for grid in spec.grids))
+    else:
+        spec = dataclasses.replace(spec, **changes)
     opencv_net = read_onnx(write(tmp_path, net, spec, "decoded").read_bytes(), "test")
     blob = images_to_blob(sample_pictures(1), spec)
     opencv_net.setInput(blob)
@@ -99,13 +106,13 @@ def test_a_changed_weight_fails_the_check(tmp_path):
 
 def test_crop_cuts_rings_off(tmp_path):
     net, spec = make_net(size_wh=(416, 416))
-    assert spec.grid_hw == (25, 25)
+    assert spec.grid.hw == (25, 25)
     checkpoint = tmp_path / "net.pt"
     save_checkpoint(checkpoint, net, spec, net.state_dict(), {})
     out = tmp_path / "cropped.onnx"
     assert main(["onnx", str(checkpoint), "--crop", "1", "--out", str(out)]) == 0
     cropped = ModelSpec.load(out.with_suffix(".json"))
-    assert cropped.grid_hw == (23, 23)
+    assert cropped.grid.hw == (23, 23)
     inner = spec.anchors_cxcywh.reshape(25, 25, 2, 4)[1:-1, 1:-1].reshape(-1, 4)
     np.testing.assert_allclose(cropped.anchors_cxcywh, inner, atol=1e-4)
 
@@ -146,7 +153,7 @@ def test_command_writes_file_and_spec(tmp_path, capsys):
     assert main(["onnx", str(checkpoint), "--head", "decoded", "--size", "128x96"]) == 0
     assert "decoded head" in capsys.readouterr().out
     written = ModelSpec.load(tmp_path / "net.json")
-    assert written.input_wh == (128, 96) and written.grid_hw == net.grid_hw((128, 96))
+    assert written.input_wh == (128, 96) and written.grid.hw == net.grid_hw((128, 96))
     model = onnx.load(tmp_path / "net.onnx")
     onnx.checker.check_model(model, full_check=True)
     assert {output.name for output in model.graph.output} == set(HEADS["decoded"])

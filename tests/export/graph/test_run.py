@@ -20,14 +20,14 @@ def test_same_as_the_net_and_every_tensor_is_there():
     layers = trace(net, INPUT)
     assert {layer.kind for layer in layers} == {"conv", "relu", "leaky_relu", "max_pool", "concat"}
     tensors = {INPUT: 50 * torch.randn(2, 3, *spec.input_wh[::-1])}
-    torch.testing.assert_close(run_layers(layers, tensors, keep), net(tensors[INPUT]))
+    torch.testing.assert_close(*run_layers(layers, tensors, keep), net(tensors[INPUT]))
     assert list(tensors) == [INPUT, *(layer.name for layer in layers)]
 
 
 def test_what_after_gives_goes_on_in_place_of_the_output():
     net, _ = tiny_detector()
     layers = trace(net, INPUT)
-    stopped = run_layers(layers, {INPUT: torch.randn(1, 3, 48, 64)}, lambda name, t: t * (name != "layers.fire3"))
+    (stopped,) = run_layers(layers, {INPUT: torch.randn(1, 3, 48, 64)}, lambda name, t: t * (name != "layers.fire3"))
     bias = torch.from_numpy(layers[-1].bias)  # of ConvDet, which now sees zeros
     torch.testing.assert_close(stopped, bias[None, :, None, None].expand_as(stopped))
 

@@ -90,8 +90,10 @@ def test_what_is_joined_or_passed_on_shares_one_scale():
         Layer("ab", "concat", ["a", "b"]),
         Layer("bc", "concat", ["b", "c"]),
         Layer("last", "conv", ["bc"]),
+        Layer("other", "conv", ["ab"]),
     ]
-    seen = dict(zip("abcx", ranges)) | {"ab": Range(-2, 1), "bc": Range(-2, 7), "last": Range(-1, 1)}
+    seen = dict(zip("abcx", ranges)) | {"ab": Range(-2, 1), "bc": Range(-2, 7)}
+    seen |= dict.fromkeys(["last", "other"], Range(-1, 1))
     shared = choose_quantisers(layers, seen)
     assert set(shared) == {"a", "b", "c", "ab", "bc"}
     assert set(shared.values()) == {Quantiser.of_range(Range(-2, 7))}
@@ -136,10 +138,10 @@ def test_kinds_without_an_int8_form_are_named():
 
 
 @pytest.fixture
-def checkpoint(tmp_path, monkeypatch):
+def checkpoint(tmp_path, monkeypatch, request):
     """net.pt in the current folder, and photos.txt: three images."""
     monkeypatch.chdir(tmp_path)
-    net, spec = make_net()
+    net, spec = make_net(getattr(request, "param", "sqdet"))
     save_checkpoint("net.pt", net, spec, net.state_dict(), {})
     (tmp_path / "photos.txt").write_text("".join(f"{path.resolve()}\n" for path in PHOTOS[:3]))
     return tmp_path
@@ -149,26 +151,28 @@ INT8 = ["--int8", "--calibrate", "photos.txt"]
 
 
 @pytest.mark.parametrize(
-    ("options", "grid_hw"),
+    ("checkpoint", "options", "grid_hw"),
     [
-        pytest.param([], (3, 5), id="plain"),
-        pytest.param(["--head", "decoded", "--size", "128x96"], (5, 7), id="decoded, another size"),
-        pytest.param(["--size", "160", "--crop", "1"], (7, 7), id="cropped"),
+        pytest.param("sqdet", [], (3, 5), id="plain"),
+        pytest.param("sqdet", ["--head", "decoded", "--size", "128x96"], (5, 7), id="decoded, another size"),
+        pytest.param("sqdet", ["--size", "160", "--crop", "1"], (7, 7), id="cropped"),
+        pytest.param("squeezedet-fpn", [], (8, 12), id="four grids"),
+        pytest.param("squeezedet-fpn", ["--head", "decoded"], (8, 12), id="four grids, decoded"),
     ],
+    indirect=["checkpoint"],
 )
 def test_command_writes_a_file_that_detector_runs(checkpoint, capsys, options, grid_hw):
     assert main(["onnx", "net.pt", *options, "--out", "float.onnx"]) == 0
     assert main(["onnx", "net.pt", *INT8, *options, "--out", "int8.onnx"]) == 0
     assert "every layer is as quantised; from the float net it differs by up to" in capsys.readouterr().out
-    assert (
-        ModelSpec.load("int8.json") == ModelSpec.load("float.json") and ModelSpec.load("int8.json").grid_hw == grid_hw
-    )
+    assert ModelSpec.load("int8.json") == ModelSpec.load("float.json")
+    assert ModelSpec.load("int8.json").grids[0].hw == grid_hw
     assert (checkpoint / "int8.onnx").stat().st_size < 0.3 * (checkpoint / "float.onnx").stat().st_size
     head = "decoded" if "decoded" in options else "convdet"
     assert {output.name for output in onnx.load("int8.onnx").graph.output} == set(HEADS[head])
     boxes, scores = zip(*(_boxes_and_scores(Detector(name)) for name in ("int8.onnx", "float.onnx")))
     for int8, float_ in (boxes, scores):
-        assert 0 < np.abs(int8 - float_).mean() < 0.05 * float_.std()
+        assert 0 < np.abs(int8 - float_).mean() < 0.08 * float_.std()
 
 
 def _boxes_and_scores(detector: Detector) -> tuple[np.ndarray, np.ndarray]:

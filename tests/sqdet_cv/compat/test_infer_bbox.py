@@ -19,11 +19,11 @@ NAMES = ("delta_bbox", "class_scores", "conf_scores")
 
 def tensors_of(spec: ModelSpec = VOC_2017_SPEC, items: list | None = None) -> list[np.ndarray]:
     """Zeros, except for items (row, column, shape, class, confidence, four deltas or None)."""
-    deltas = np.zeros((*spec.grid_hw, spec.anchors_per_cell * 4), np.float32)
+    deltas = np.zeros((*spec.grid.hw, spec.grid.anchors_per_cell * 4), np.float32)
     classes = np.zeros((spec.num_anchors, spec.num_classes), np.float32)
-    confidence = np.zeros((*spec.grid_hw, spec.anchors_per_cell), np.float32)
+    confidence = np.zeros((*spec.grid.hw, spec.grid.anchors_per_cell), np.float32)
     for row, column, shape, class_id, conf, delta in items or []:
-        classes[(row * spec.grid_hw[1] + column) * spec.anchors_per_cell + shape, class_id] = 1
+        classes[(row * spec.grid.hw[1] + column) * spec.grid.anchors_per_cell + shape, class_id] = 1
         confidence[row, column, shape] = conf
         deltas[row, column, shape * 4 : shape * 4 + 4] = delta or 0
     return [deltas, classes, confidence]
@@ -73,12 +73,12 @@ def test_hand_made_case(name: str):
 def by_loops(tensors: list[np.ndarray], thresh: float, spec: ModelSpec) -> list[InferredObject]:
     """For the 2017 geometry and scores that are not equal."""
     deltas, classes, confidence = (tensor.astype(np.float64) for tensor in tensors)
-    (rows, columns), (width, height) = spec.grid_hw, spec.input_wh
+    (rows, columns), (width, height) = spec.grid.hw, spec.input_wh
     candidates = []
     for i in range(rows):
         for j in range(columns):
-            for k, (w, h) in enumerate(spec.anchors_wh):
-                probs = [confidence[i, j, k] * p for p in classes[(i * columns + j) * spec.anchors_per_cell + k]]
+            for k, (w, h) in enumerate(spec.grid.anchors_wh):
+                probs = [confidence[i, j, k] * p for p in classes[(i * columns + j) * spec.grid.anchors_per_cell + k]]
                 dx, dy, dh, dw = deltas[i, j, 4 * k : 4 * k + 4]
                 cx = (i + 1) * width / (rows + 1) + w * dx
                 cy = (j + 1) * height / (columns + 1) + h * dy
@@ -107,7 +107,7 @@ def loop_iou(a: tuple[float, ...], b: tuple[float, ...]) -> float:
 @st.composite
 def specs(draw: st.DrawFn) -> ModelSpec:
     side = st.integers(1, 6)
-    return ModelSpec(
+    return ModelSpec.single(
         labels=tuple(f"class {i}" for i in range(draw(st.integers(1, 5)))),
         input_wh=draw(st.tuples(st.integers(1, 200), st.integers(1, 200))),
         grid_hw=draw(st.tuples(side, side)),
@@ -195,12 +195,14 @@ def test_infinite_deltas_go_to_the_border():
 @pytest.mark.parametrize("transposed", [True, False])
 @pytest.mark.parametrize("inset", [0, 1])
 def test_anchors_are_the_specs(transposed: bool, inset: int):
-    spec = ModelSpec(("a",), (320, 192), (3, 5), ((10, 20), (30, 9)), grid_transposed=transposed, grid_inset=inset)
+    spec = ModelSpec.single(
+        ("a",), (320, 192), (3, 5), ((10, 20), (30, 9)), grid_transposed=transposed, grid_inset=inset
+    )
     np.testing.assert_allclose(_anchors(spec).T, spec.anchors_cxcywh, rtol=1e-7)
 
 
 def test_the_papers_geometry_by_keyword():
-    spec = ModelSpec(("cat", "dog"), (60, 40), (3, 5), ((10, 8),))  # row gives y; delta dx, dy, dw, dh
+    spec = ModelSpec.single(("cat", "dog"), (60, 40), (3, 5), ((10, 8),))  # row gives y; delta dx, dy, dw, dh
     found = run(tensors_of(spec, [(0, 4, 0, 1, 0.875, (0, 0, 0.5, 0))]), spec=spec)
     assert found == [InferredObject(41, 58, 6, 14, 1, "dog", 0.875)]
 

@@ -12,20 +12,31 @@ from hypothesis import strategies as st
 from sqdet_cv.boxes.ops import decode
 from sqdet_cv.errors import SpecError
 from sqdet_cv.spec.detector_spec import VOC_LABELS, ModelSpec
+from sqdet_cv.spec.grid import Grid
 from tests.helpers import make_spec
 
 positive = st.floats(0.01, 1e4)
+grids = st.builds(
+    Grid,
+    hw=st.tuples(st.integers(1, 9), st.integers(1, 9)),
+    anchors_wh=st.lists(st.tuples(positive, positive), min_size=1, max_size=4),
+    inset=st.integers(0, 3),
+    transposed=st.booleans(),
+) | st.builds(
+    Grid,
+    hw=st.tuples(st.integers(1, 9), st.integers(1, 9)),
+    anchors_wh=st.lists(st.tuples(positive, positive), min_size=1, max_size=2),
+    stride=st.integers(1, 64) | st.floats(0.5, 64),
+    transposed=st.booleans(),
+)
 specs = st.builds(
     ModelSpec,
     labels=st.lists(st.text(min_size=1).filter(str.strip), min_size=1, max_size=5, unique=True),
     input_wh=st.tuples(st.integers(1, 2000), st.integers(1, 2000)),
-    grid_hw=st.tuples(st.integers(1, 9), st.integers(1, 9)),
-    anchors_wh=st.lists(st.tuples(positive, positive), min_size=1, max_size=4),
+    grids=st.lists(grids, min_size=1, max_size=3),
     mean_bgr=st.tuples(*[st.floats(-300, 300)] * 3),
     scale=st.floats(1e-4, 10) | st.floats(-10, -1e-4),
     rgb=st.booleans(),
-    grid_inset=st.integers(0, 3),
-    grid_transposed=st.booleans(),
     delta_order=st.sampled_from(["xywh", "xyhw"]),
     size_delta_cap=st.floats(0.1, 50) | st.just(math.inf),
 )
@@ -77,7 +88,7 @@ def test_a_bad_field_is_named(name: str, value: object):
 def test_values_are_normalised_to_tuples():
     spec = make_spec(labels=["a", "b"], input_wh=[96, 64], anchors_wh=np.array([[1, 2]]), mean_bgr=[1, 2, 3])
     assert (spec.labels, spec.input_wh) == (("a", "b"), (96, 64))
-    assert (spec.anchors_wh, spec.mean_bgr) == (((1.0, 2.0),), (1.0, 2.0, 3.0))
+    assert (spec.grid.anchors_wh, spec.mean_bgr) == (((1.0, 2.0),), (1.0, 2.0, 3.0))
     assert hash(spec) == hash(make_spec(labels=("a", "b"), anchors_wh=((1, 2),), mean_bgr=(1, 2, 3)))
 
 
@@ -105,7 +116,7 @@ BAD_JSON = {
     "not JSON": ("{", "not JSON"),
     "a list": ("[1]", "no key 'sqdet_spec'"),
     "no version": (_edited(sqdet_spec="absent"), "no key 'sqdet_spec'"),
-    "later version": (_edited(sqdet_spec=2), "version 2; this sqdet_cv reads version 1"),
+    "later version": (_edited(sqdet_spec=3), "version 3; this sqdet_cv reads version 1 and 2"),
     "unknown keys": (_edited(zebra=1, colour=2), "unknown keys in the model spec: colour, zebra"),
     "missing keys": (_edited(labels="absent", grid_hw="absent"), "keys missing from the model spec: grid_hw, labels"),
     "bad value": (_edited(rgb="no"), "rgb is 'no'"),
@@ -117,6 +128,41 @@ BAD_JSON = {
 def test_bad_json_is_refused(text: str, message: str):
     with pytest.raises(SpecError, match=message):
         ModelSpec.from_json(text)
+
+
+def test_one_spread_grid_is_written_as_version_1_and_more_as_version_2():
+    """What older versions of the package can read, they can read."""
+    values = json.loads(make_spec().to_json())
+    assert (values["sqdet_spec"], values["grid_hw"]) == (1, [3, 4])
+    several = replace(make_spec(), grids=(Grid((3, 4), ((8, 8),), stride=8), Grid((2, 2), ((16, 16),), stride=16)))
+    values = json.loads(several.to_json())
+    assert values["sqdet_spec"] == 2
+    assert values["grids"][1] == {"hw": [2, 2], "anchors_wh": [[16, 16]], "stride": 16, "inset": 0, "transposed": False}
+
+
+BAD_GRIDS = {
+    "none": ([], "grids is"),
+    "no list": ({"hw": [1, 1]}, "grids is"),
+    "unknown key": ([{"hw": [1, 1], "anchors_wh": [[1, 1]], "colour": 1}], "a grid is"),
+    "missing key": ([{"hw": [1, 1]}], "a grid is"),
+    "a number": ([3], "a grid is"),
+    "zero stride": ([{"hw": [1, 1], "anchors_wh": [[1, 1]], "stride": 0}], "stride is 0"),
+    "stride as text": ([{"hw": [1, 1], "anchors_wh": [[1, 1]], "stride": "8"}], "stride is"),
+    "inset and stride": ([{"hw": [1, 1], "anchors_wh": [[1, 1]], "stride": 8, "inset": 1}], "grid_inset is 1"),
+}
+
+
+@pytest.mark.parametrize(("grids", "message"), BAD_GRIDS.values(), ids=BAD_GRIDS)
+def test_bad_grids_are_refused(grids: object, message: str):
+    text = json.dumps({"sqdet_spec": 2, "labels": ["a"], "input_wh": [8, 8], "grids": grids})
+    with pytest.raises(SpecError, match=message):
+        ModelSpec.from_json(text)
+
+
+def test_the_one_grid_of_several_is_an_error():
+    spec = replace(make_spec(), grids=(Grid((3, 4), ((8, 8),), stride=8),) * 2)
+    with pytest.raises(SpecError, match="2 grids"):
+        _ = spec.grid
 
 
 def test_keys_with_a_default_may_be_missing():
@@ -151,28 +197,28 @@ def test_file_errors_name_the_file(tmp_path, content: bytes | None, message: str
 
 @given(specs)
 def test_anchors_follow_the_rule_in_the_documented_order(spec: ModelSpec):
-    rows, columns = spec.grid_hw
-    width, height = spec.input_wh
-    inset = spec.grid_inset
-    anchors = spec.anchors_cxcywh
-    assert anchors.shape == (spec.num_anchors, 4) == (rows * columns * len(spec.anchors_wh), 4)
-    for row in range(rows):
-        for column in range(columns):
-            if spec.grid_transposed:  # the row of a cell gives x
-                cx = (row + 1 + inset) * width / (rows + 1 + 2 * inset)
-                cy = (column + 1 + inset) * height / (columns + 1 + 2 * inset)
-            else:
-                cx = (column + 1 + inset) * width / (columns + 1 + 2 * inset)
-                cy = (row + 1 + inset) * height / (rows + 1 + 2 * inset)
-            for k, (w, h) in enumerate(spec.anchors_wh):
-                index = (row * columns + column) * len(spec.anchors_wh) + k
-                np.testing.assert_allclose(anchors[index], (cx, cy, w, h), rtol=1e-6)
+    expected = []
+    for grid in spec.grids:
+        rows, columns = grid.hw
+        across, down = (rows, columns) if grid.transposed else (columns, rows)
+        if grid.stride is None:
+            border = 1 + 2 * grid.inset
+            x_of = [(i + 1 + grid.inset) * spec.input_wh[0] / (across + border) for i in range(across)]
+            y_of = [(i + 1 + grid.inset) * spec.input_wh[1] / (down + border) for i in range(down)]
+        else:
+            x_of, y_of = [i * grid.stride for i in range(across)], [i * grid.stride for i in range(down)]
+        for row in range(rows):
+            for column in range(columns):
+                x, y = (x_of[row], y_of[column]) if grid.transposed else (x_of[column], y_of[row])
+                expected += [(x, y, w, h) for w, h in grid.anchors_wh]
+    assert spec.num_anchors == len(expected)
+    np.testing.assert_allclose(spec.anchors_cxcywh, expected, rtol=1e-6)
 
 
 def test_the_2017_module_geometry():
     """InferBbox: cell (row h, column w) has its centre at x = (h + 1) * 416 / 24, y = (w + 1) * 416 / 24."""
     shapes = ((377, 371), (64, 118), (129, 326), (172, 126), (34, 46), (353, 204), (89, 214), (249, 361), (209, 239))
-    spec = ModelSpec(VOC_LABELS, (416, 416), (23, 23), shapes, grid_transposed=True, delta_order="xyhw")
+    spec = ModelSpec.single(VOC_LABELS, (416, 416), (23, 23), shapes, grid_transposed=True, delta_order="xyhw")
     deltas = np.zeros((23, 23, 9, 4), np.float32)
     deltas[5, 11, 4] = (0.5, -0.5, math.log(2), math.log(3))  # dx, dy, dh, dw
     boxes = decode(deltas.reshape(-1, 4), spec).reshape(23, 23, 9, 4)
@@ -191,19 +237,21 @@ def test_anchors_are_read_only_and_not_shared_by_a_changed_spec():
     spec = make_spec()
     with pytest.raises(ValueError, match="read-only"):
         spec.anchors_cxcywh[0, 0] = 7
-    assert replace(spec, grid_inset=1).anchors_cxcywh[0, 0] != spec.anchors_cxcywh[0, 0]
+    assert replace(spec, input_wh=(48, 64)).anchors_cxcywh[0, 0] != spec.anchors_cxcywh[0, 0]
 
 
 @given(specs, st.integers(1, 2000), st.integers(1, 2000))
-def test_resized_keeps_the_anchors_as_shares_of_the_image(spec: ModelSpec, width: int, height: int):
-    resized = spec.resized((width, height), spec.grid_hw)
+def test_resized_keeps_anchors_as_shares_of_the_image_or_in_pixels(spec: ModelSpec, width: int, height: int):
+    resized = spec.resized((width, height), [grid.hw for grid in spec.grids])
     assert resized.input_wh == (width, height)
-    share = np.array([*spec.input_wh, *spec.input_wh], np.float32)
-    resized_share = np.array([width, height, width, height], np.float32)
-    np.testing.assert_allclose(resized.anchors_cxcywh / resized_share, spec.anchors_cxcywh / share, rtol=1e-5)
-    assert replace(resized, input_wh=spec.input_wh, anchors_wh=spec.anchors_wh) == spec
+    for before, after in zip(spec.grids, resized.grids, strict=True):
+        if before.stride is not None:
+            assert after == before
+            continue
+        share = before.anchors_cxcywh(spec.input_wh) / np.tile(spec.input_wh, 2)
+        np.testing.assert_allclose(after.anchors_cxcywh((width, height)) / (width, height, width, height), share)
 
 
 def test_resized_refuses_a_bad_size():
     with pytest.raises(SpecError, match="input_wh"):
-        make_spec().resized((0, 10), (1, 1))
+        make_spec().resized((0, 10), [(1, 1)])

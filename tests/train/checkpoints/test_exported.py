@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -14,6 +15,7 @@ from export.geometry import cropped
 from export.graph.trace import trace
 from export.onnx.model import INPUT, detector_model
 from export.packed.writer import pack
+from sqdet_cv.spec.detector_spec import ModelSpec
 from tests.helpers import make_spec
 from tests.released import DETECTIONS, PHOTOS, SCORE_THRESHOLD, released_net
 from tests.same_detections import as_rows, assert_same_detections
@@ -21,7 +23,7 @@ from train.checkpoints.exported import SUFFIXES
 from train.checkpoints.native import net_from_checkpoint
 from train.common.errors import TrainError
 from train.detectors.pytorch import TorchDetector
-from train.models import NetConfig, SqueezeDet
+from train.models import AnyConfig, AnyNet, FpnConfig, NetConfig, SqueezeDet
 from train.models.fuse import fuse_batchnorm
 from train.trainers.detection_config import FitConfig
 
@@ -43,28 +45,36 @@ CONFIGS = {
         backbone_fires=((8, 16, 16),) * 7 + ((8, 16, 32),), head_fires=((4, 6, 6),), leaky_slope=0.1, dropout=0.0
     ),
     "2017": NetConfig(backbone="1.0", conv10_channels=7, head_fires=((4, 6, 6),), convdet_padding=0),
+    "four grids": FpnConfig(backbone_fires=((8, 16, 16),) * 8, coarse_fires=((8, 16, 8),) * 2, width=16, fine_width=8),
 }
 
 
 @pytest.mark.parametrize("suffix", SUFFIXES)
 @pytest.mark.parametrize("config", CONFIGS.values(), ids=CONFIGS)
-def test_an_exported_net_comes_back_whole(config: NetConfig, suffix: str, tmp_path: Path):
+def test_an_exported_net_comes_back_whole(config: AnyConfig, suffix: str, tmp_path: Path):
     torch.manual_seed(0)
-    net = SqueezeDet(config, 2, 5).eval()
+    net = config.build(2, 5).eval()
     path = export(net, tmp_path, suffix)
     again, spec = net_from_checkpoint(path)
-    assert spec == make_spec(input_wh=(96, 64), grid_hw=net.grid_hw((96, 64)), grid_inset=net.grid_inset)
+    assert spec == spec_of(net)
     expected = fuse_batchnorm(net)
     assert again.state_dict().keys() == expected.state_dict().keys()
     for name, value in expected.state_dict().items():
         torch.testing.assert_close(again.state_dict()[name], value, rtol=1e-6, atol=1e-7)
     images = torch.randn(2, 3, 64, 96)
     with torch.no_grad():
-        torch.testing.assert_close(again(images), expected(images), rtol=1e-4, atol=1e-5)
+        for said, right in zip(
+            vars(again.split(again(images))).values(), vars(expected.split(expected(images))).values()
+        ):
+            torch.testing.assert_close(said, right, rtol=1e-4, atol=1e-5)
 
 
-def export(net: SqueezeDet, folder: Path, suffix: str, crop: int = 0) -> Path:
-    spec = make_spec(input_wh=(96, 64), grid_hw=net.grid_hw((96, 64)), grid_inset=net.grid_inset)
+def spec_of(net: AnyNet) -> ModelSpec:
+    return replace(make_spec(), grids=net.make_grids((96, 64), make_spec().grid.anchors_wh))
+
+
+def export(net: AnyNet, folder: Path, suffix: str, crop: int = 0) -> Path:
+    spec = spec_of(net)
     if crop:
         spec = cropped(spec, crop)
     data = detector_model(trace(net, INPUT), spec, "convdet", crop=crop).SerializeToString()

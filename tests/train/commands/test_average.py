@@ -14,7 +14,7 @@ from train.trainers.detection_config import FitConfig
 
 from ..compress.tiny import make_net, pictures
 
-SPEC = ModelSpec(tuple("abcde"), (64, 64), (3, 3), ((20, 20), (40, 30)))
+SPEC = ModelSpec.single(tuple("abcde"), (64, 64), (3, 3), ((20, 20), (40, 30)))
 
 
 def save(path: Path, net: torch.nn.Module, spec: ModelSpec = SPEC) -> str:
@@ -49,7 +49,7 @@ def test_the_mean_of_nets_that_differ_in_a_linear_layer_answers_with_the_mean(tm
 def test_bad_input_is_one_line(tmp_path: Path, capsys):
     a, b = save(tmp_path / "a.pt", changed(0)), save(tmp_path / "b.pt", changed(1))
     narrow = save(tmp_path / "narrow.pt", make_net(head_fires=((8, 12, 8),)))
-    moved = save(tmp_path / "moved.pt", changed(2), SPEC.resized((96, 96), (5, 5)))
+    moved = save(tmp_path / "moved.pt", changed(2), SPEC.resized((96, 96), [(5, 5)]))
     out = tmp_path / "out.pt"
     for words, said in (
         ([a, "--out", str(out)], "a.pt: a mean needs two or more"),

@@ -32,7 +32,7 @@ def devkit(tmp_path_factory) -> Path:
 def checkpoint(tmp_path_factory) -> Path:
     torch.manual_seed(0)
     net = SqueezeDet(CONFIG, len(SHAPES), len(VOC_LABELS)).eval()
-    spec = ModelSpec(VOC_LABELS, (64, 64), net.grid_hw((64, 64)), SHAPES)
+    spec = ModelSpec.single(VOC_LABELS, (64, 64), net.grid_hw((64, 64)), SHAPES)
     path = tmp_path_factory.mktemp("trained") / "best.pt"
     state = {"config": dataclasses.asdict(FitConfig(balance=0.0))}
     save_checkpoint(path, net, spec, net.state_dict(), state)

@@ -57,7 +57,7 @@ def _slow_owners(boxes: np.ndarray, ignore: np.ndarray, spec: ModelSpec) -> tupl
 @pytest.mark.parametrize("changes", GEOMETRIES)
 @given(seed=seeds, count=st.integers(0, 8))
 def test_targets_are_the_rule_written_out(changes: dict, seed: int, count: int):
-    spec = make_spec(grid_hw=(5, 7), anchors_wh=SPEC.anchors_wh, **changes)
+    spec = make_spec(grid_hw=(5, 7), anchors_wh=SPEC.grid.anchors_wh, **changes)
     rng = np.random.default_rng(seed)
     boxes, ids = random_boxes(rng, count, spec.input_wh, smallest=3), rng.integers(0, 5, count)
     ignore, weights = rng.random(count) < 0.25, rng.uniform(0.1, 1, count).astype(np.float32)

@@ -17,7 +17,7 @@ from train.data.formats.voc import Sample, load_voc
 from train.data.loader import Batch, DetectionData, epoch_order, make_loader, read_image
 from train.data.transforms.augment import AugmentConfig
 
-SPEC = ModelSpec(VOC_LABELS, (64, 48), (2, 3), ((20, 20), (40, 30)))
+SPEC = ModelSpec.single(VOC_LABELS, (64, 48), (2, 3), ((20, 20), (40, 30)))
 
 
 @pytest.fixture(scope="module")
@@ -88,7 +88,7 @@ def test_a_batch_holds_the_objects_of_its_photos_in_a_row(tmp_path: Path):
     write_photo(tmp_path, "b", [Thing("cat", (10, 10, 50, 50), difficult=True)])
     write_photo(tmp_path, "c", [Thing("bird", (28, 9, 68, 39), difficult=True), Thing("cow", (20, 0, 60, 72))])
     write_list(tmp_path, "train", ["a", "b", "c"])
-    spec = ModelSpec(VOC_LABELS, (96, 72), (2, 3), ((20, 20), (40, 30)))
+    spec = ModelSpec.single(VOC_LABELS, (96, 72), (2, 3), ((20, 20), (40, 30)))
     data = DetectionData(load_voc(tmp_path, ["train"], VOC_LABELS), spec, None, 0, 0)
     (batch,) = make_loader(data, [(0, 0), (1, 0), (2, 0)], 3, 0)
     boxes = np.float32([[4, 8, 40, 40], [50, 20, 90, 70], [20, 0, 60, 72]])

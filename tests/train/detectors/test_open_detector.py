@@ -23,7 +23,7 @@ CONFIG = NetConfig(head_fires=((8, 8, 8),), convdet_kernel=1, convdet_padding=0,
 def net() -> SqueezeDet:
     """Random weights that say something: confidences and class scores of all sizes."""
     torch.manual_seed(1)
-    net = SqueezeDet(CONFIG, SPEC.anchors_per_cell, SPEC.num_classes)
+    net = SqueezeDet(CONFIG, SPEC.grid.anchors_per_cell, SPEC.num_classes)
     for module in net.modules():
         if isinstance(module, torch.nn.Conv2d):
             torch.nn.init.kaiming_normal_(module.weight, nonlinearity="relu")

@@ -28,14 +28,14 @@ def sigmoid(x: float) -> float:
 def slow_counts(net: SqueezeDet, spec, samples: list[Sample]) -> tuple[np.ndarray, np.ndarray]:
     """Anchor by anchor, from the grid of the net as the architecture page describes its channels."""
     positive, negative = np.zeros(BINS, int), np.zeros(BINS, int)
-    k, c = spec.anchors_per_cell, spec.num_classes
+    k, c = spec.grid.anchors_per_cell, spec.num_classes
     for i, sample in enumerate(samples):
         blob = images_to_blob([read_image(sample.image_path)], spec)
         with torch.no_grad():
             grid = net(torch.from_numpy(blob))[0].numpy()
         view, _ = DetectionData(samples, spec, None, 0, 0).view(i)
         targets = assign(view.boxes_xyxy, view.class_ids, view.ignore, view.weights, view.class_probabilities, spec)
-        rows, columns = spec.grid_hw
+        rows, columns = spec.grid.hw
         for row in range(rows):
             for column in range(columns):
                 for shape in range(k):
@@ -79,7 +79,7 @@ def test_negatives_of_unlabelled_classes_do_not_count(tmp_path: Path):
         net.convdet.bias[[1, 3 + 1]] = 5.0  # both shapes: class 1
         net.convdet.bias[6:8] = torch.tensor([100.0, -100.0])  # sure of the first shape, sure of nothing by the second
     spec = make_spec(labels=("bird", "cat", "dog"), grid_hw=net.grid_hw((96, 64)))
-    cells = spec.grid_hw[0] * spec.grid_hw[1]
+    cells = spec.grid.hw[0] * spec.grid.hw[1]
     for name, labelled, counted in (("all", None, True), ("cat", "cat", True), ("dog", "bird dog", False)):
         write_photo(tmp_path, name, [], (96, 64), labelled)
         write_list(tmp_path, name, [name])

@@ -17,7 +17,7 @@ from train.data.formats.open_dataset import load_dataset
 from train.data.loader import Batch, DetectionData, make_loader
 from train.engine.curves import plot_history
 from train.losses import SqdetLoss, SqdetLossConfig
-from train.models.squeezedet import NETS, NetConfig, SqueezeDet
+from train.models import NETS, NetConfig, SqueezeDet
 from train.trainers.detection import DetectionTrainer
 from train.trainers.detection_config import FitConfig
 
@@ -86,7 +86,7 @@ def test_a_bad_batch_is_kept_and_shows_the_same_again(fit_devkit: Path, tmp_path
     config = from_yaml(out / "args.yaml", FitConfig)
     net = SqueezeDet(config.net_config, config.anchors_per_cell, 20)
     net.load_state_dict(bad["model"])
-    spec = ModelSpec(tuple(map(str, range(20))), (96, 96), net.grid_hw((96, 96)), ((20, 20), (40, 30), (30, 50)))
+    spec = ModelSpec.single(tuple(map(str, range(20))), (96, 96), net.grid_hw((96, 96)), ((20, 20), (40, 30), (30, 50)))
     parts = SqdetLoss(SqdetLossConfig(), spec)(net.train().split(net(bad["batch"]["images"])), Batch(**bad["batch"]))
     assert not torch.isfinite(sum(parts.values()))
 
@@ -113,7 +113,7 @@ def test_the_validation_loss_is_that_of_the_averaged_net_on_whole_photos(fit_dev
     assert run_command(fit_words(fit_devkit, tmp_path / "run", sizes="64:1", batch=1)) == 0
     saved = load_checkpoint(tmp_path / "run" / "last.pt")
     spec = ModelSpec.from_json(saved["spec"])
-    net = SqueezeDet(NetConfig(**saved["net"]), spec.anchors_per_cell, spec.num_classes).eval()
+    net = SqueezeDet(NetConfig(**saved["net"]), spec.grid.anchors_per_cell, spec.num_classes).eval()
     net.load_state_dict(saved["ema"])
     data = DetectionData(load_dataset(fit_devkit, ["val"], spec.labels), spec, None, 0, 0)
     loss = SqdetLoss(SqdetLossConfig(), spec)

@@ -13,7 +13,7 @@ from train.data.assign import assign
 from train.data.loader import Batch, collate, real_objects
 from train.data.transforms.geometry import LabeledImage
 from train.losses import LOSSES, Loss
-from train.models.squeezedet import RawOutput
+from train.models.raw_output import RawOutput
 
 # a cap that a usual delta reaches
 SPEC = make_spec(grid_hw=(2, 3), anchors_wh=((20, 20), (50, 36)), size_delta_cap=0.8)

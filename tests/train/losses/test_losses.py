@@ -11,7 +11,7 @@ import torch
 from sqdet_cv.spec.detector_spec import ModelSpec
 from tests.train.losses.loss_cases import SPEC, SPEC_2017, gradients, make_batch, make_loss, make_raw, to_dtype
 from train.losses import LOSSES, PARTS
-from train.models.squeezedet import RawOutput
+from train.models.raw_output import RawOutput
 from train.trainers.detection_config import FitConfig
 
 each_loss = pytest.mark.parametrize("name", LOSSES)

@@ -14,7 +14,7 @@ from tests.helpers import slow_iou
 from tests.train.losses.loss_cases import SPEC, SPEC_2017, gradients, make_batch, make_loss, make_raw, sigmoid, softmax
 from train.data.loader import Batch
 from train.losses import PARTS, SqdetLossConfig
-from train.models.squeezedet import RawOutput
+from train.models.raw_output import RawOutput
 
 SETTINGS = {
     "box": 2.0,

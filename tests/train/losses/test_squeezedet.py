@@ -13,7 +13,7 @@ from tests.helpers import slow_iou
 from tests.train.losses.loss_cases import SPEC, SPEC_2017, make_batch, make_loss, make_raw, sigmoid, softmax
 from train.data.loader import Batch
 from train.losses import PARTS, SqueezeDetLossConfig
-from train.models.squeezedet import RawOutput
+from train.models.raw_output import RawOutput
 
 
 def _slow_loss(raw: RawOutput, batch: Batch, config: SqueezeDetLossConfig, spec: ModelSpec) -> dict[str, float]:

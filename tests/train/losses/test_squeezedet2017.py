@@ -12,7 +12,7 @@ from sqdet_cv.spec.detector_spec import ModelSpec
 from tests.train.losses.loss_cases import SPEC, SPEC_2017, gradients, make_batch, make_loss, make_raw, sigmoid, softmax
 from train.data.loader import Batch
 from train.losses import PARTS, SqueezeDet2017LossConfig
-from train.models.squeezedet import RawOutput
+from train.models.raw_output import RawOutput
 
 
 def _layer_anchors(spec: ModelSpec) -> list[tuple[float, float, float, float]]:
@@ -20,14 +20,14 @@ def _layer_anchors(spec: ModelSpec) -> list[tuple[float, float, float, float]]:
 
     The layer knows only square inputs and grids; the other geometry is the spec's, which has its own tests.
     """
-    if not spec.grid_transposed:
+    if not spec.grid.transposed:
         return [tuple(map(float, anchor)) for anchor in spec.anchors_cxcywh]
-    cells, size = spec.grid_hw[0], spec.input_wh[0]
+    cells, size = spec.grid.hw[0], spec.input_wh[0]
     return [
         (x * size / (cells + 1), y * size / (cells + 1), w, h)
         for x in range(1, cells + 1)
         for y in range(1, cells + 1)
-        for w, h in spec.anchors_wh
+        for w, h in spec.grid.anchors_wh
     ]
 
 

@@ -90,7 +90,7 @@ def sees_birds(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_batches_hold_its_answers_and_workers_change_nothing(sees_birds: None, tmp_path: Path):
     samples = load_voc(write_devkit(tmp_path, {"train": 7}), ["train"], VOC_LABELS)
-    spec = ModelSpec(VOC_LABELS, (64, 48), (2, 3), ((20, 20), (40, 30)))
+    spec = ModelSpec.single(VOC_LABELS, (64, 48), (2, 3), ((20, 20), (40, 30)))
 
     def batches(teacher: ViewTeacher | None, workers: int) -> list[Batch]:
         data = DetectionData(samples, spec, AugmentConfig(), 0, 0, teacher)

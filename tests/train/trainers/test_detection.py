@@ -57,8 +57,8 @@ def test_what_a_run_leaves_behind(fit_devkit: Path, fit_reference, capsys):
         assert [(row["epoch"], row["size"]) for row in csv.DictReader(file)] == [("1", "96"), ("2", "64")]
 
     net, spec = net_from_checkpoint(out / "best.pt")
-    assert (spec.labels, spec.input_wh, spec.anchors_per_cell) == (VOC_LABELS, (64, 64), 3)
-    assert net.grid_hw((64, 64)) == spec.grid_hw == (3, 3)
+    assert (spec.labels, spec.input_wh, spec.grid.anchors_per_cell) == (VOC_LABELS, (64, 64), 3)
+    assert net.grid_hw((64, 64)) == spec.grid.hw == (3, 3)
 
     capsys.readouterr()
     assert run_command(["eval", str(out / "best.pt"), "--data", str(fit_devkit)]) == 0
