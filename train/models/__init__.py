@@ -1,4 +1,4 @@
-"""The nets, BatchNorm fused into them and back, and what they cost."""
+"""The nets, BatchNorm fused into them and back, and how many parameters and operations they have."""
 
 from .squeezedet import NETS, NetConfig, SqueezeDet, build_net
 from .squeezenet import SqueezeNet, SqueezeNetFeatures
