@@ -1,1 +1,1 @@
-"""A PyTorch net as a plain list of layers, and those layers run."""
+"""A PyTorch net as a plain list of layers, and a function that runs such a list."""

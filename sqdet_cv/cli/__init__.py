@@ -1,1 +1,1 @@
-"""The command `sqdet`, and the frame of all the project's programs."""
+"""The command `sqdet`, and what every program of the project does at its start and end."""

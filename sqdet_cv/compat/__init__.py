@@ -1,1 +1,1 @@
-"""Other people's interfaces over ours: `cv2.dnn.DetectionModel` and the 2017 class `InferBbox`."""
+"""`Detector` behind the interfaces of others: `cv2.dnn.DetectionModel` and the 2017 class `InferBbox`."""

@@ -1,4 +1,4 @@
-"""An answer of the net and a batch to the named parts of a loss."""
+"""What the net says of a batch, compared with its labels: the losses, in named parts."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The nets, BatchNorm fused into them and back, and what they cost."""
+"""The nets, BatchNorm fused into them and back, and how many parameters and operations they have."""
 
 from .registry import NETS, AnyConfig, AnyNet, build_net, config_from_dict, config_to_dict
 from .squeezedet import NetConfig, SqueezeDet
