@@ -24,9 +24,9 @@ from sqdet_cv.boxes.postprocess import NMS_THRESHOLD, finish, select_decoded
 from sqdet_cv.detections import Detections
 from sqdet_cv.spec.detector_spec import ModelSpec
 from train.checkpoints.native import net_from_checkpoint
+from train.data.cache import read_image
 from train.data.formats.open_dataset import load_dataset
 from train.data.formats.voc import Sample
-from train.data.loader import read_image
 from train.detectors.pytorch import TorchDetector
 from train.evaluation.evaluate import EVAL_SCORE_THRESHOLD, class_aps, mean_ap
 from train.evaluation.matching import HIT_IOU

@@ -22,9 +22,10 @@ from sqdet_cv.spec.detector_spec import ModelSpec
 from train.common.errors import TrainError
 from train.common.labels import HELP as LABELS_HELP
 from train.common.labels import parse_labels
+from train.data.batch import Batch
 from train.data.formats.open_dataset import HELP as DATA_HELP
 from train.data.formats.open_dataset import load_dataset
-from train.data.loader import Batch, DetectionData, epoch_order, make_loader
+from train.data.loader import DetectionData, epoch_order, make_loader
 from train.data.transforms.augment import AugmentConfig
 from train.losses import LOSSES, Loss
 from train.models import NETS, SqueezeDet, build_net
@@ -92,7 +93,7 @@ def loader_speed(
 
 def model_speed(net: SqueezeDet, loss: Loss, batch: Batch, steps: int) -> float:
     """Images/s of training steps, after one that only warms up."""
-    images = batch.images.contiguous(memory_format=torch.channels_last)
+    images = batch.images
     for step in range(steps + 1):
         if step == 1:
             start = time.perf_counter()

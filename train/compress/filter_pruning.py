@@ -9,7 +9,7 @@ from functools import partial
 import torch
 
 from ..common.errors import TrainError
-from ..data.loader import Batch
+from ..data.batch import Batch
 from ..losses import Loss
 from ..models.fire import Fire
 from ..models.fuse import convolutions

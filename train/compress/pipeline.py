@@ -18,8 +18,9 @@ from sqdet_cv.spec.detector_spec import ModelSpec
 from ..checkpoints.native import load_checkpoint, net_from_checkpoint, save_plain
 from ..common.errors import TrainError
 from ..common.options import from_yaml
+from ..data.batch import Batch
 from ..data.formats.open_dataset import load_dataset
-from ..data.loader import Batch, DetectionData, epoch_order, make_loader
+from ..data.loader import DetectionData, epoch_order, make_loader
 from ..engine.optim import freeze
 from ..engine.run_folder import ARGS, create_run_folder, require_new_run
 from ..models import AnyNet

@@ -12,7 +12,7 @@ import numpy as np
 from tqdm import tqdm
 
 from ..common.errors import TrainError
-from .loader import read_image
+from .cache import read_image
 from .sample import Sample
 
 

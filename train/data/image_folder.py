@@ -20,7 +20,7 @@ from sqdet_cv.spec.classifier_spec import ClassifierSpec
 
 from ..common.errors import TrainError
 from ..common.options import option
-from .loader import read_image
+from .cache import read_image
 from .transforms.photometric import shift_colours
 
 

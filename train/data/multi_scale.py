@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from torch.utils.data import Dataset
+
+from .batch import Batch, BatchRow
+from .loader import DetectionData
 
 STEPS = 10  # between two draws, as there
 STRIDE = 32  # pixels; all sizes but the epoch's own are multiples of it
@@ -31,8 +34,12 @@ def size_of_step(size: int, share: float, seed: int, epoch: int, step: int) -> i
 class SizedData(Dataset):
     """The same images at several sizes: the key (index, draw, size) goes to the data set of that size."""
 
-    def __init__(self, by_size: Mapping[int, Dataset]) -> None:
+    def __init__(self, by_size: Mapping[int, DetectionData]) -> None:
         self.by_size = by_size
 
-    def __getitem__(self, key: tuple[int, int, int]) -> object:
+    def __getitem__(self, key: tuple[int, int, int]) -> BatchRow:
         return self.by_size[key[2]][key[:2]]
+
+    def collate(self, rows: Sequence[BatchRow]) -> Batch:
+        """Rows of one size to a batch."""
+        return next(iter(self.by_size.values())).collate(rows)

@@ -74,4 +74,4 @@ def monitored_images(samples: Sequence[Sample], spec: ModelSpec, count: int = MO
     """(N, 3, H, W) float32: up to `count` images, evenly from the list, whole and unchanged, as the net takes them."""
     data = DetectionData(samples, spec, None, seed=0, epoch=0)
     chosen = np.linspace(0, len(samples) - 1, min(count, len(samples))).round().astype(int)
-    return torch.stack([torch.from_numpy(data[int(i), 0][0]["images"]) for i in chosen])
+    return data.collate([data[int(i), 0] for i in chosen]).images

@@ -12,8 +12,8 @@ from tqdm import tqdm
 
 from sqdet_cv.detections import Detections
 
+from ..data.cache import read_image
 from ..data.formats.voc import Sample
-from ..data.loader import read_image
 from ..detectors.open_detector import AnyDetector
 from .average_precision import Matches, average_precision
 from .calibration import calibration

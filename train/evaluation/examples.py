@@ -11,7 +11,7 @@ import numpy as np
 from sqdet_cv.detections import Detections
 from sqdet_cv.media.annotate import draw
 
-from ..data.loader import read_image
+from ..data.cache import read_image
 from .error_analysis import COLUMNS
 from .matching import ImageMatch, Outcome
 

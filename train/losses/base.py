@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 
 import torch
 from torch import nn
@@ -10,10 +11,10 @@ from torch import nn
 from sqdet_cv.spec.detector_spec import ModelSpec
 
 from ..common import distributed
-from ..data.loader import Batch
+from ..data.batch import Batch
 from ..models.raw_output import RawOutput
 
-PARTS = ("box", "conf_pos", "conf_neg", "class")
+PARTS = ("box", "conf_pos", "conf_neg", "class")  # of SqueezeDet's loss
 
 
 class Loss(nn.Module, ABC):
@@ -22,10 +23,13 @@ class Loss(nn.Module, ABC):
     In use: `parts = SqdetLoss(SqdetLossConfig(), spec)(net.split(net(batch.images)), batch)`.
 
     Attributes:
+        needs_targets: whether it reads the fields of a batch that have a row for each anchor.
         all_processes: True where several processes have a part of the batch each. What the parts are divided by is
             then the whole batch's, over the number of processes: the mean of their gradients is that of one process
             with the whole batch.
     """
+
+    needs_targets = True
 
     def __init__(self, config: object, spec: ModelSpec) -> None:
         super().__init__()
@@ -43,6 +47,9 @@ class Loss(nn.Module, ABC):
     def processes(self) -> int:
         return distributed.count() if self.all_processes else 1
 
+    def weigh_classes(self, objects: Sequence[int]) -> None:
+        """Tells the number of objects of each class in the data; a loss that weighs classes alike has no use for it."""
+
     def weighted_parts(self, *said: object) -> dict[str, torch.Tensor]:
         """The four terms, which a loss computes in methods of these names, with their weights."""
         return {
@@ -54,7 +61,7 @@ class Loss(nn.Module, ABC):
 
     @abstractmethod
     def forward(self, raw: RawOutput, batch: Batch) -> dict[str, torch.Tensor]:
-        """The PARTS, each a scalar with its weight applied; the loss is their sum.
+        """Named parts, each a scalar with its weight applied; the loss is their sum.
 
         Finite, with finite gradients, for images without objects and batches of only such images too.
         """

@@ -24,3 +24,14 @@ def paired_box_iou(a_xyxy: torch.Tensor, b_xyxy: torch.Tensor, epsilon: float = 
     area_a = (a_xyxy[..., 2:] - a_xyxy[..., :2]).prod(dim=-1)
     area_b = (b_xyxy[..., 2:] - b_xyxy[..., :2]).prod(dim=-1)
     return intersection / (area_a + area_b - intersection + epsilon).clamp(min=1e-9)
+
+
+def generalised_iou(a_xyxy: torch.Tensor, b_xyxy: torch.Tensor) -> torch.Tensor:
+    """GIoU (arXiv 1902.09630) of each box with its counterpart, (..., 4) and (..., 4) to (...), in [-1, 1]: the IoU,
+    less the share of the smallest box around both that neither covers."""
+    area = lambda box: (box[..., 2:] - box[..., :2]).clamp(min=0).prod(dim=-1)  # noqa: E731
+    low, high = torch.maximum(a_xyxy, b_xyxy), torch.minimum(a_xyxy, b_xyxy)
+    intersection = (high[..., 2:] - low[..., :2]).clamp(min=0).prod(dim=-1)
+    union = area(a_xyxy) + area(b_xyxy) - intersection
+    hull = (low[..., 2:] - high[..., :2]).prod(dim=-1)
+    return intersection / union.clamp(min=1e-6) - (hull - union) / hull.clamp(min=1e-6)

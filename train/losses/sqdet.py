@@ -9,7 +9,7 @@ import torch.nn.functional as F
 
 from ..common.errors import TrainError
 from ..common.options import option
-from ..data.loader import Batch
+from ..data.batch import Batch
 from ..models.raw_output import RawOutput
 from .base import Loss, labelled_share
 from .boxes import decode, paired_box_iou, to_xywh

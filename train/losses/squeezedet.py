@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 
 from ..common.options import option
-from ..data.loader import Batch
+from ..data.batch import Batch
 from ..models.raw_output import RawOutput
 from .base import Loss, labelled_share
 from .boxes import paired_box_iou, to_xywh

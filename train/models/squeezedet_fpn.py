@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -57,10 +58,16 @@ class PaddedFeatures(nn.Module):
             channels = fire.out_channels
             self.add_module(f"fire{number}", fire)
         self.out_channels = (self.fire5.out_channels, channels)
+        # In training, another way to compute the stem (`engines.use_fast_stem`), where it does not learn.
+        self.fast_stem: Callable[[torch.Tensor], torch.Tensor] | None = None
+
+    def stem(self, x: torch.Tensor) -> torch.Tensor:
+        """conv1 to the pool before fire4: (N, 3, H, W) to (N, channels, H / 8, W / 8)."""
+        x = self.pool1(self.relu_conv1(self.conv1(x)))
+        return self.pool2(self.fire3(self.fire2(x)))
 
     def forward(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        x = self.pool1(self.relu_conv1(self.conv1(x)))
-        x = self.pool2(self.fire3(self.fire2(x)))
+        x = self.fast_stem(x) if self.training and self.fast_stem is not None else self.stem(x)
         stride8 = self.fire5(self.fire4(x))
         stride16 = self.fire9(self.fire8(self.fire7(self.fire6(self.pool3(stride8)))))
         return stride8, stride16

@@ -1,1 +1,1 @@
-"""Labels from detectors: boxes for a data set, or class probabilities for each view."""
+"""Labels from detectors: boxes for a data set, or what each view or cell shows."""

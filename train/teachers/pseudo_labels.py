@@ -15,8 +15,8 @@ from sqdet_cv.boxes.ops import box_iou
 from sqdet_cv.detections import Detections
 from sqdet_cv.util.atomic_files import write_bytes_atomically
 
+from ..data.cache import read_image
 from ..data.formats.open_dataset import check_stems
-from ..data.loader import read_image
 from ..data.sample import Sample
 from ..detectors.open_detector import AnyDetector
 from .soft_labels import class_shares

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import torch
 from torch import nn
 
@@ -17,8 +18,10 @@ from ..common import distributed
 from ..common.errors import TrainError
 from ..common.labels import parse_labels
 from ..data.anchors import find_anchors
+from ..data.batch import Batch
+from ..data.cache import LARGER, ImageCache
 from ..data.formats.open_dataset import load_dataset
-from ..data.loader import Batch, DetectionData, epoch_order, make_loader
+from ..data.loader import DetectionData, epoch_order, make_loader
 from ..data.multi_scale import SizedData, size_of_step, sizes_around
 from ..data.sample import Sample
 from ..data.transforms.augment import AugmentConfig
@@ -29,8 +32,11 @@ from ..engine.optim import ModelEma, freeze
 from ..engine.run_folder import RunResult, create_run_folder, require_new_run
 from ..engine.trainer import Trainer
 from ..evaluation.evaluate import EVAL_SCORE_THRESHOLD, evaluate, mean_ap
+from ..losses import Loss
 from ..models import AnyNet, config_from_dict
 from ..models.batchnorm import recalibrate_batchnorm
+from ..models.engines import use_fast_stem
+from ..teachers.dense import DenseTeacher
 from ..teachers.online import ViewTeacher
 from .detection_config import FitConfig
 
@@ -73,9 +79,18 @@ class DetectionTrainer(Trainer):
         super().__init__(config, net, device, [-(-len(order) // step_images) for order in self.orders])
         sizes = {n for size in self.epoch_sizes for n in sizes_around(size, config.multi_scale)}
         self.specs = {n: spec.resized((n, n), net.grids_hw((n, n))) for n in sizes}
-        self.losses = {n: config.make_loss(one).to(device) for n, one in self.specs.items()}
+        self.losses = {n: self._make_loss(one) for n, one in self.specs.items()}
         for loss in self.losses.values():
             loss.all_processes = True
+        self.teacher = DenseTeacher(config.teacher, spec.labels) if config.teacher else None
+        if self.teacher:
+            for one in (*self.specs.values(), spec):
+                self.teacher.prepare(one, device)
+        self.cache = None
+        if config.cache:
+            paths = [sample.image_path for sample in samples]
+            self.cache = ImageCache(paths, LARGER * max(self.specs), config.cache)
+        use_fast_stem(self.net, config.frozen.split(","))
         self.watch = None
         if config.watch and self.is_main_process:
             self.watch = ActivationMonitor(self.out, monitored_images(samples, spec, config.watch))
@@ -117,7 +132,7 @@ class DetectionTrainer(Trainer):
         data = DetectionData(self.samples, self.spec, config.augment, config.seed, epoch=0)
         order = self.orders[0][: CALIBRATION_STEPS * config.batch]
         for batch in make_loader(data, order, config.batch, config.workers):
-            yield batch.images.to(self.device)
+            yield batch.to(self.device).images
 
     @property
     def title(self) -> str:
@@ -145,7 +160,16 @@ class DetectionTrainer(Trainer):
     def _batches(self) -> Iterable[Batch]:
         config = self.config
         by_size = {
-            size: DetectionData(self.samples, spec, self._augment, config.seed, self.epoch, self.view_teacher)
+            size: DetectionData(
+                self.samples,
+                spec,
+                self._augment,
+                config.seed,
+                self.epoch,
+                self.view_teacher,
+                with_targets=self.losses[size].needs_targets,
+                cache=self.cache,
+            )
             for size, spec in self.specs.items()
         }
         return make_loader(SizedData(by_size), self._keys(), config.batch, config.workers)
@@ -154,22 +178,32 @@ class DetectionTrainer(Trainer):
         return [str(self.samples[i].image_path) for i, _, _ in self._keys()[: self.config.batch]]
 
     def compute_losses(self, batch: Batch) -> dict[str, torch.Tensor]:
-        images = batch.images.contiguous(memory_format=torch.channels_last)
-        return self.losses[images.shape[3]](self.net.split(self.net(images)), batch)
+        return self._compare(self.net, self.losses[batch.pixels_bgr.shape[2]], batch)
+
+    def _compare(self, net: nn.Module, loss: Loss, batch: Batch) -> dict[str, torch.Tensor]:
+        taught = (self.teacher(batch),) if self.teacher else ()
+        return loss(net.split(net(batch.images)), batch, *taught)
+
+    def _make_loss(self, spec: ModelSpec) -> Loss:
+        loss = self.config.make_loss(spec)
+        shown = [self.samples[i].class_ids[~self.samples[i].ignore] for i, _ in self.orders[0]]
+        loss.weigh_classes(np.bincount(np.concatenate(shown), minlength=spec.num_classes).tolist())
+        return loss.to(self.device)
 
     @torch.no_grad()
     def _validate(self, averaged: nn.Module) -> dict[str, float]:
         """At the model's own size: the parts of the loss, a mean over the images, and the mAP."""
         averaged.eval()
-        loss = self.config.make_loss(self.spec).to(self.device)
-        data = DetectionData(self.val_samples, self.spec, None, self.config.seed, self.epoch)
+        loss = self._make_loss(self.spec)
+        targets = loss.needs_targets
+        data = DetectionData(self.val_samples, self.spec, None, self.config.seed, self.epoch, with_targets=targets)
         order = [(i, 0) for i in range(len(data))]
         sums: dict[str, float] = {}
         for batch in make_loader(data, order, self.config.batch, self.config.workers):
             batch = batch.to(self.device)
-            parts = loss(averaged.split(averaged(batch.images.contiguous(memory_format=torch.channels_last))), batch)
+            parts = self._compare(averaged, loss, batch)
             for name, value in parts.items():
-                sums[name] = sums.get(name, 0.0) + value.item() * len(batch.images)
+                sums[name] = sums.get(name, 0.0) + value.item() * len(batch)
         detector = TorchDetector(averaged, self.spec, EVAL_SCORE_THRESHOLD)
         val_map = mean_ap(evaluate(detector, self.val_samples, self.spec.labels))
         self.say(f"epoch {self.epoch + 1}: val mAP {100 * val_map:.1f}")

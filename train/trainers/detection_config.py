@@ -13,18 +13,30 @@ from ..checkpoints.native import load_checkpoint, net_from_checkpoint
 from ..common.errors import TrainError
 from ..common.labels import HELP as LABELS_HELP
 from ..common.options import from_dict, from_options, from_yaml, nested, option, require_at_least
+from ..data.cache import HELP as CACHE_HELP
+from ..data.cache import PLACES
 from ..data.formats.open_dataset import ANNOTATIONS_HELP
 from ..data.transforms.augment import AugmentConfig
 from ..diagnosis.monitor import MONITORED_IMAGES, MOST_IMAGES
 from ..engine.config import LoopConfig
-from ..losses import LOSSES, OLD_NAMES, Loss, SqdetLossConfig, SqueezeDet2017LossConfig, SqueezeDetLossConfig
+from ..losses import (
+    LOSSES,
+    OTHER_NAMES,
+    Loss,
+    SqdetLossConfig,
+    SqueezeDet2017LossConfig,
+    SqueezeDetLossConfig,
+    TaskAlignedLossConfig,
+)
 from ..models import NETS, AnyConfig, NetConfig
+from ..teachers.dense import HELP as TEACHER_HELP
 from ..teachers.online import HELP as VIEW_TEACHER_HELP
 
 FROM_INIT = "init"  # a --net
 PLAIN_EPOCHS = "number of last epochs without mosaics, which teach that an image is full of objects"
 SIZE, EPOCHS = 320, 20  # unless --size, --epochs or --sizes is given
 SMALLEST = 32  # pixels
+LOSS_NAMES = ", ".join(LOSSES).replace("_", "-")
 
 
 @dataclass(frozen=True)
@@ -37,6 +49,8 @@ class FitConfig(LoopConfig):
     val: str = option("val", "split to choose the best epoch by")
     annotations: str | None = option(None, ANNOTATIONS_HELP, unset=("",))
     view_teacher: str | None = option(None, VIEW_TEACHER_HELP, unset=("",))
+    teacher: str | None = option(None, TEACHER_HELP)
+    cache: str | None = option(None, CACHE_HELP)
     labels: str | None = option(None, LABELS_HELP, unset=("",))
     net: str = option(
         "sqdet", f"one of {', '.join(NETS)}; or {FROM_INIT}: the shape of --init's, with BatchNorm in the head"
@@ -56,14 +70,15 @@ class FitConfig(LoopConfig):
     balance: float = option(0.1, "rare classes are sampled as if this share of the images showed them; 0: off")
     plain_epochs: int = option(0, PLAIN_EPOCHS)
     watch: int = option(MONITORED_IMAGES, "images on which the activations are measured after each epoch; 0: none")
-    loss: str = option("sqdet", f"one of {', '.join(LOSSES)}; its own options are --NAME.*")
+    loss: str = option("sqdet", f"one of {LOSS_NAMES}; its own options are --NAME.*")
     sqdet: SqdetLossConfig = nested(SqdetLossConfig, aliases=("ours",))
     squeezedet2017: SqueezeDet2017LossConfig = nested(SqueezeDet2017LossConfig, aliases=("gsoc",))
     squeezedet: SqueezeDetLossConfig = nested(SqueezeDetLossConfig, aliases=("paper",))
+    task_aligned: TaskAlignedLossConfig = nested(TaskAlignedLossConfig)
     augment: AugmentConfig = field(default_factory=AugmentConfig)
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "loss", OLD_NAMES.get(self.loss, self.loss))
+        object.__setattr__(self, "loss", OTHER_NAMES.get(self.loss, self.loss))
         super().__post_init__()
         require_at_least(self, {"anchors_per_cell": 1, "multi_scale": 0, "watch": 0, "plain_epochs": 0})
         require_at_least(self, {"size": SMALLEST, "epochs": 1})
@@ -82,10 +97,16 @@ class FitConfig(LoopConfig):
             if value is not None and not 0 <= value < 1:
                 raise TrainError(f"--{name.replace('_', '-')} {value}: expected at least 0, below 1")
         if self.loss not in LOSSES:
-            raise TrainError(f"--loss {self.loss}: there are {', '.join(LOSSES)}")
+            raise TrainError(f"--loss {self.loss}: there are {LOSS_NAMES}")
         for name, (_, config_class, _) in LOSSES.items():
             if name != self.loss and getattr(self, name) != config_class():
-                raise TrainError(f"--{name}.*: has no effect with --loss {self.loss}")
+                raise TrainError(f"--{name.replace('_', '-')}.*: has no effect with --loss {self.loss}")
+        if self.teacher and (self.loss != "task_aligned" or not self.task_aligned.teacher):
+            raise TrainError(
+                "--teacher: has an effect only with --loss task-aligned, and --task-aligned.teacher above 0"
+            )
+        if self.cache not in (None, *PLACES):
+            raise TrainError(f"--cache {self.cache}: there are {', '.join(PLACES)}")
         if self.view_teacher and (self.loss != "sqdet" or not self.sqdet.teacher):
             raise TrainError("--view-teacher: has an effect only with --loss sqdet, and --sqdet.teacher above 0")
 

@@ -14,7 +14,7 @@ from export.onnx.model import INPUT
 from sqdet_cv.dnn.preprocess import images_to_blob
 from tests.released import PHOTOS
 from tests.write_int8_model import TinyDetector, tiny_detector
-from train.data.loader import read_image
+from train.data.cache import read_image
 
 
 def fake_quantised(net: TinyDetector, photos: Tensor, image: Quantiser) -> TinyDetector:

@@ -13,8 +13,9 @@ from sqdet_cv.spec.detector_spec import VOC_LABELS
 from tests.helpers import Thing, make_spec, write_devkit, write_list, write_photo
 from tests.train.diagnosis.tiny import small_net
 from train.data.assign import assign
+from train.data.cache import read_image
 from train.data.formats.voc import load_voc
-from train.data.loader import DetectionData, read_image
+from train.data.loader import DetectionData
 from train.data.sample import Sample
 from train.diagnosis import confidence
 from train.diagnosis.confidence import BINS, ConfidenceCounts, count_confidences, plot_confidence

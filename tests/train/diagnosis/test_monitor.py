@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 
+from sqdet_cv.dnn.preprocess import images_to_blob
 from sqdet_cv.spec.detector_spec import VOC_LABELS
 from tests.helpers import make_spec, write_devkit
 from tests.train.diagnosis.tiny import images, small_net
@@ -142,7 +143,7 @@ def test_watched_photos_are_whole_and_come_from_all_of_the_list(tmp_path: Path):
     data = DetectionData(samples, spec, None, 0, 0)
     assert found.shape == (3, 3, 64, 96)
     for image, i in zip(found, (0, 3, 6)):
-        np.testing.assert_array_equal(image.numpy(), data[i, 0][0]["images"])
+        np.testing.assert_array_equal(image.numpy(), images_to_blob([data.view(i)[0].image_bgr], spec)[0])
     assert len(monitored_images(samples, spec)) == 7
 
 

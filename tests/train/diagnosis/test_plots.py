@@ -14,7 +14,7 @@ from torch import nn
 from tests.train.diagnosis.tiny import images, small_net
 from train.compress.prune import add_masks, prune
 from train.compress.weight_sharing import share_weights
-from train.data.loader import read_image
+from train.data.cache import read_image
 from train.diagnosis import activation_plots, weight_plots
 from train.diagnosis.activation_plots import plot_activations, plot_dead_units
 from train.diagnosis.activations import measure

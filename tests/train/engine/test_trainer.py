@@ -13,8 +13,9 @@ import torch
 from sqdet_cv.spec.detector_spec import ModelSpec
 from train.checkpoints.native import load_checkpoint
 from train.common.options import from_yaml
+from train.data.batch import Batch
 from train.data.formats.open_dataset import load_dataset
-from train.data.loader import Batch, DetectionData, make_loader
+from train.data.loader import DetectionData, make_loader
 from train.engine.curves import plot_history
 from train.losses import SqdetLoss, SqdetLossConfig
 from train.models import NETS, NetConfig, SqueezeDet
@@ -80,14 +81,17 @@ def test_a_bad_batch_is_kept_and_shows_the_same_again(fit_devkit: Path, tmp_path
     assert f"The batch: {out}/bad_batch.pt" in capsys.readouterr().err
     bad = torch.load(out / "bad_batch.pt", weights_only=True)
     assert bad["epoch"] == 1 and 0 < bad["step"] < PHOTOS / BATCH and bad["rank"] == 0
-    assert len(bad["pictures"]) == len(bad["batch"]["images"]) and all(Path(name).is_file() for name in bad["pictures"])
+    assert len(bad["pictures"]) == len(bad["batch"]["pixels_bgr"]) and all(
+        Path(name).is_file() for name in bad["pictures"]
+    )
     assert not np.isfinite(sum(bad["parts"].values()))
 
     config = from_yaml(out / "args.yaml", FitConfig)
     net = SqueezeDet(config.net_config, config.anchors_per_cell, 20)
     net.load_state_dict(bad["model"])
     spec = ModelSpec.single(tuple(map(str, range(20))), (96, 96), net.grid_hw((96, 96)), ((20, 20), (40, 30), (30, 50)))
-    parts = SqdetLoss(SqdetLossConfig(), spec)(net.train().split(net(bad["batch"]["images"])), Batch(**bad["batch"]))
+    batch = Batch(**bad["batch"])
+    parts = SqdetLoss(SqdetLossConfig(), spec)(net.train().split(net(batch.images)), batch)
     assert not torch.isfinite(sum(parts.values()))
 
 

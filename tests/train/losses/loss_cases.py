@@ -9,8 +9,7 @@ import torch
 
 from sqdet_cv.spec.detector_spec import ModelSpec
 from tests.helpers import make_spec, random_boxes
-from train.data.assign import assign
-from train.data.loader import Batch, collate, real_objects
+from train.data.batch import Batch, collate, make_row
 from train.data.transforms.geometry import LabeledImage
 from train.losses import LOSSES, Loss
 from train.models.raw_output import RawOutput
@@ -47,10 +46,8 @@ def make_batch(
             rng.uniform(0.3, 1, count).astype(np.float32),
             rng.dirichlet(np.ones(spec.num_classes), count).astype(np.float32),
         )
-        targets = assign(view.boxes_xyxy, view.class_ids, view.ignore, view.weights, view.class_probabilities, spec)
-        stacked = {"images": view.image_bgr, "labelled": labelled[photo]} | vars(targets)
-        rows.append((stacked, real_objects(view, spec)))
-    return to_dtype(collate(rows), torch.float64)
+        rows.append(make_row(view, labelled[photo], spec))
+    return to_dtype(collate(rows, spec), torch.float64)
 
 
 def to_dtype(batch: Batch, dtype: torch.dtype) -> Batch:

@@ -12,7 +12,7 @@ from sqdet_cv.boxes.ops import decode
 from sqdet_cv.spec.detector_spec import ModelSpec
 from tests.helpers import slow_iou
 from tests.train.losses.loss_cases import SPEC, SPEC_2017, gradients, make_batch, make_loss, make_raw, sigmoid, softmax
-from train.data.loader import Batch
+from train.data.batch import Batch
 from train.losses import PARTS, SqdetLossConfig
 from train.models.raw_output import RawOutput
 

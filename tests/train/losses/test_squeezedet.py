@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from sqdet_cv.spec.detector_spec import ModelSpec
 from tests.helpers import slow_iou
 from tests.train.losses.loss_cases import SPEC, SPEC_2017, make_batch, make_loss, make_raw, sigmoid, softmax
-from train.data.loader import Batch
+from train.data.batch import Batch
 from train.losses import PARTS, SqueezeDetLossConfig
 from train.models.raw_output import RawOutput
 

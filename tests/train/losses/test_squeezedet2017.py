@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from sqdet_cv.spec.detector_spec import ModelSpec
 from tests.train.losses.loss_cases import SPEC, SPEC_2017, gradients, make_batch, make_loss, make_raw, sigmoid, softmax
-from train.data.loader import Batch
+from train.data.batch import Batch
 from train.losses import PARTS, SqueezeDet2017LossConfig
 from train.models.raw_output import RawOutput
 

@@ -15,8 +15,8 @@ from tests.colour_folder import write_colour_folder
 from train.checkpoints.initialize import initialise
 from train.checkpoints.native import classifier_from_checkpoint
 from train.common.options import from_yaml
+from train.data.cache import read_image
 from train.data.image_folder import read_image_folder
-from train.data.loader import read_image
 from train.models import NETS, SqueezeDet
 from train.models.squeezenet import SqueezeNet, initialize_weights
 from train.trainers.classification import ClassificationTrainer, ClassifyConfig

@@ -25,7 +25,7 @@ from tqdm import tqdm
 from sqdet_cv.media.sources import IMAGE_SUFFIXES
 
 from ...common.errors import TrainError
-from ..loader import read_image
+from ..cache import read_image
 from ..sample import Annotation, Sample, make_sample
 
 
