@@ -19,7 +19,7 @@ from sqdet_cv.spec.detector_spec import ModelSpec
 from ..common.errors import TrainError
 from ..data.batch import Batch
 from ..data.dense import DenseTargets
-from ..models.engines import Engine, fastest_engine
+from ..models.engines import Engine, fast_engine
 from .onnx_graph import OnnxGraph
 
 HELP = (
@@ -107,5 +107,5 @@ class DenseTeacher:
             return self.graph
         shape = tuple(images.shape)
         if shape not in self._engines:
-            self._engines[shape] = fastest_engine(self.graph, images)
+            self._engines[shape] = fast_engine(self.graph, images)
         return self._engines[shape].run

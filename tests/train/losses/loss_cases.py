@@ -51,7 +51,7 @@ def make_batch(
 
 
 def to_dtype(batch: Batch, dtype: torch.dtype) -> Batch:
-    return replace(batch, **{k: v.to(dtype) for k, v in vars(batch).items() if v.is_floating_point()})
+    return replace(batch, **{k: v.to(dtype) for k, v in vars(batch).items() if v is not None and v.is_floating_point()})
 
 
 def make_raw(rng: np.random.Generator, photos: int, size: float = 1.0, spec: ModelSpec = SPEC) -> RawOutput:

@@ -24,7 +24,7 @@ from .fit_runs import BATCH, fit_words, run_command
 # -- a run ----------------------------------------------------------------------------------------------------
 
 
-LEARNING_RATES = {"sqdet": 0.02, "squeezedet2017": 0.005, "squeezedet": 0.005}
+LEARNING_RATES = {"sqdet": 0.02, "squeezedet2017": 0.005, "squeezedet": 0.005, "task_aligned": 0.005}
 
 
 @pytest.mark.slow
