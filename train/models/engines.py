@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import importlib.util
 import tempfile
 import warnings
@@ -76,7 +77,8 @@ def use_fast_stem(net: nn.Module, frozen: Sequence[str]) -> None:
     def run(x: Tensor) -> Tensor:
         shape = tuple(x.shape)
         if shape not in engines:
-            engines[shape] = fast_engine(_Stem(features).eval(), x)
+            # a copy: evaluation mode must not reach the layers that learn
+            engines[shape] = fast_engine(_Stem(copy.deepcopy(features)).eval(), x)
         return engines[shape].run(x)[0].contiguous(memory_format=torch.channels_last)
 
     features.fast_stem = run
