@@ -97,13 +97,16 @@ def _warp(
     image_bgr: np.ndarray, matrix: np.ndarray, size_wh: tuple[int, int], fill_bgr: tuple[float, ...]
 ) -> np.ndarray:
     """cv2.warpAffine that does not alias: it reads four pixels of the image for one of its own, so an image that is
-    more than twice too large is first averaged over areas, by a whole factor a side (as `resize_to_input` does)."""
+    more than twice too large is first averaged over areas, by a whole factor a side (as `resize_to_input` does). What
+    is beyond a multiple of the factor, up to three pixels, is left out: OpenCV averages whole blocks many times faster.
+    """
     height, width = image_bgr.shape[:2]
     scales = np.hypot(matrix[0, :2], matrix[1, :2])  # of the image's x and y
-    small_wh = [max(int(side / max(int(1 / scale), 1)), 1) for side, scale in zip((width, height), scales)]
-    if small_wh != [width, height]:
-        image_bgr = cv2.resize(image_bgr, small_wh, interpolation=cv2.INTER_AREA)
-        fx, fy = width / small_wh[0], height / small_wh[1]
+    fx, fy = (max(min(int(1 / scale), side), 1) for scale, side in zip(scales, (width, height)))
+    if fx > 1 or fy > 1:
+        small_wh = width // fx, height // fy
+        blocks = image_bgr[: small_wh[1] * fy, : small_wh[0] * fx]
+        image_bgr = cv2.resize(blocks, small_wh, interpolation=cv2.INTER_AREA)
         matrix = matrix @ np.array([[fx, 0, (fx - 1) / 2], [0, fy, (fy - 1) / 2], [0, 0, 1]])
     return cv2.warpAffine(
         image_bgr, matrix, size_wh, flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT, borderValue=fill_bgr
