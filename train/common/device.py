@@ -16,3 +16,8 @@ def find_device(name: str) -> torch.device:
     if name == "auto":
         name = "cuda" if torch.cuda.is_available() else "cpu"
     return torch.device(name)
+
+
+def fast_bfloat16(device: torch.device) -> bool:
+    """Whether it is a CPU that computes in bfloat16 faster than in float32: with AVX512-BF16 or AMX."""
+    return device.type == "cpu" and (torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported())

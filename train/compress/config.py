@@ -11,6 +11,7 @@ from ..common.errors import TrainError
 from ..common.options import option, require_at_least
 from ..data.formats.open_dataset import ANNOTATIONS_HELP
 from ..engine.config import AMP
+from ..teachers.dense import HELP as TEACHER_HELP
 from ..teachers.online import HELP as VIEW_TEACHER_HELP
 from ..trainers.detection_config import PLAIN_EPOCHS, SMALLEST, FitConfig
 
@@ -33,6 +34,7 @@ class CompressConfig:
     val: str = option("val", "split whose mAP is printed after each epoch")
     annotations: str | None = option(None, ANNOTATIONS_HELP, unset=("",))
     view_teacher: str | None = option(None, VIEW_TEACHER_HELP, unset=("",))
+    teacher: str | None = option(None, TEACHER_HELP)
     structured: float = option(
         0.0, "fraction of the filters of all Fires to remove first, so that the net is faster; 0: none"
     )
@@ -60,7 +62,7 @@ class CompressConfig:
     centroid_lr: float = option(1e-4, "peak learning rate of the shared weights, whose gradients are sums")
     warmup: int = option(50, "steps of linear warm-up")
     ema: float = option(0.99, "decay of the weight average")
-    amp: bool = option(False, AMP)
+    amp: bool | None = option(None, AMP)
     seed: int = option(0, "of everything random")
     workers: int = option(1, "processes that load images; 0: none")
     save_steps: int = option(200, "steps between checkpoints within an epoch")
@@ -116,6 +118,8 @@ class CompressConfig:
             val=self.val,
             annotations=self.annotations,
             view_teacher=self.view_teacher,
+            teacher=self.teacher,
+            minutes=None,
             labels=None,
             size=self.size,
             epochs=epochs,

@@ -10,8 +10,8 @@ from ..common.options import option, require_at_least
 from .schedules import SCHEDULES, STEP, parse_epochs
 
 AMP = (
-    "compute in 16 bits where it is safe: float16 on CUDA; bfloat16 on a CPU, where it is slower unless `lscpu` names "
-    "avx512_bf16 or amx_bf16"
+    "compute in 16 bits where it is safe: float16 on CUDA, bfloat16 on a CPU (default: on a CPU with AVX512-BF16 or "
+    "AMX, which it makes twice as fast; others it makes slower)"
 )
 OPTIMIZERS = {"sgd": 0.01, "adamw": 0.001}  # name: its learning rate unless --lr is given
 
@@ -44,8 +44,10 @@ class LoopConfig:
     warmup: int = option(300, "steps of linear warm-up")
     clip: float = option(5.0, "largest norm of the gradient; inf: any")
     ema: float = option(0.999, "decay of the weight average")
-    patience: int = option(0, "stop after this many epochs in a row without a better one; 0: never")
-    amp: bool = option(False, AMP)
+    val_every: int = option(1, "validate after every so many epochs, and after the last")
+    patience: int = option(0, "stop after this many validations in a row without a better one; 0: never")
+    amp: bool | None = option(None, AMP)
+    threads: int | None = option(None, "threads of PyTorch (default: all cores)")
     tensorboard: bool = option(False, "also write RUN/tensorboard; needs the package tensorboard")
     seed: int = option(0, "of everything random")
     workers: int = option(1, "processes that load images; 0: none")
@@ -53,7 +55,8 @@ class LoopConfig:
     device: str = option("auto", "cpu, cuda, or auto")
 
     def __post_init__(self) -> None:
-        least = {"batch": 1, "save_steps": 1, "workers": 0, "seed": 0, "warmup": 0, "patience": 0, "clip": 0}
+        least = dict.fromkeys(("batch", "save_steps", "val_every", "threads"), 1)
+        least |= dict.fromkeys(("workers", "seed", "warmup", "patience", "clip"), 0)
         require_at_least(self, least)
         find_device(self.device)
         if self.optimizer not in OPTIMIZERS:

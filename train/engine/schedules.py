@@ -29,14 +29,20 @@ class LRScheduler:
         self.optimizer, self.config, self.total_steps = optimizer, config, sum(steps)
         self.falls = [sum(steps[:epoch]) for epoch in parse_epochs(config.lr_epochs)]
 
-    def factor(self, step: int) -> float:
-        """The learning rate of a step of the run, in [0, total_steps), as a share of the highest."""
+    def factor(self, step: int, progress: float | None = None) -> float:
+        """The learning rate of a step of the run, in [0, total_steps), as a share of the highest.
+
+        Args:
+            progress: of a run that lasts a given time, the share of it that has passed, in [0, 1].
+        """
+        if progress is not None:
+            return min((step + 1) / max(self.config.warmup, 1), 1.0) * cosine_factor(progress, 1, 0)
         if self.config.schedule == STEP:
             return step_factor(step, self.falls, self.config.lr_gamma, self.config.warmup)
         return cosine_factor(step, self.total_steps, self.config.warmup)
 
-    def set_lr(self, step: int) -> None:
-        factor = self.factor(step)
+    def set_lr(self, step: int, progress: float | None = None) -> None:
+        factor = self.factor(step, progress)
         for group in self.optimizer.param_groups:
             group["lr"] = group["base_lr"] * factor
 
@@ -57,7 +63,7 @@ def parse_epochs(text: str | None) -> list[int]:
     return epochs
 
 
-def cosine_factor(step: int, total_steps: int, warmup_steps: int) -> float:
+def cosine_factor(step: float, total_steps: float, warmup_steps: int) -> float:
     """Linear warm-up, then half a cosine down to zero (SGDR without restarts, arXiv 1608.03983)."""
     if step < warmup_steps:
         return (step + 1) / warmup_steps

@@ -18,8 +18,10 @@ from tqdm import tqdm
 from sqdet_cv.util.interrupt import CtrlC
 
 from ..common import distributed
+from ..common.device import fast_bfloat16
 from ..common.errors import NotFiniteError, TrainError
 from .bad_batch import save_bad_batch
+from .clock import Clock
 from .config import LoopConfig
 from .curves import plot_history
 from .memory import keep_freed_memory
@@ -34,6 +36,7 @@ class Trainer(ABC):
 
     Args:
         steps: the number of steps of each epoch.
+        minutes: of a run that lasts so long, instead of those epochs: when they are over, `_add_epoch` adds one.
 
     Attributes:
         monitor: the column of results.csv in which the best epoch has the largest number.
@@ -43,7 +46,18 @@ class Trainer(ABC):
 
     monitor: str
 
-    def __init__(self, config: LoopConfig, net: nn.Module, device: torch.device, steps: Sequence[int]) -> None:
+    def __init__(
+        self,
+        config: LoopConfig,
+        net: nn.Module,
+        device: torch.device,
+        steps: Sequence[int],
+        minutes: float | None = None,
+    ) -> None:
+        if config.threads:
+            torch.set_num_threads(config.threads)
+        self.clock = Clock(minutes) if minutes else None
+        self.amp = fast_bfloat16(device) if config.amp is None else config.amp
         self.config, self.out, self.device, self.steps = config, Path(config.out), device, list(steps)
         self.is_main_process = distributed.rank() == 0
         distributed.broadcast_weights(net)
@@ -58,7 +72,7 @@ class Trainer(ABC):
             torch.manual_seed(config.seed + distributed.rank())  # otherwise all would draw the same dropout
         self.amp_dtype = torch.float16 if device.type == "cuda" else torch.bfloat16
         # bfloat16 has the range of float32, so nothing has to be scaled
-        self.scaler = torch.amp.GradScaler("cuda", enabled=config.amp and device.type == "cuda")
+        self.scaler = torch.amp.GradScaler("cuda", enabled=self.amp and device.type == "cuda")
         self.epoch, self.step = 0, 0  # the next ones
         self.history: list[dict] = []
         self.sums: dict[str, float] = {}  # loss parts of the epoch so far
@@ -91,9 +105,20 @@ class Trainer(ABC):
     def _draw(self) -> None:  # noqa: B027
         """Called in the main process when the run has ended."""
 
+    def _add_epoch(self) -> None:
+        """Appends the steps of one more epoch, for a run that lasts a given time."""
+        raise NotImplementedError
+
     @property
     def title(self) -> str:
+        if self.clock:
+            return f"epoch {self.epoch + 1}, {100 * self.clock.progress:.0f} % of {self.clock.total_seconds / 60:g} min"
         return f"epoch {self.epoch + 1}/{len(self.steps)}"
+
+    @property
+    def is_over(self) -> bool:
+        """Whether all of its epochs are done, or its time has passed."""
+        return self.clock.is_over if self.clock else self.epoch == len(self.steps)
 
     @property
     def steps_done(self) -> int:
@@ -122,6 +147,10 @@ class Trainer(ABC):
         self.ema.values = {name: value.to(self.device) for name, value in saved["ema"].items()}
         self.ema.updates = saved["ema_updates"]
         self.epoch, self.step, self.history, self.sums = (saved[name] for name in ("epoch", "step", "history", "sums"))
+        if self.clock:
+            self.clock.earlier_seconds = saved["seconds"]
+            while len(self.steps) < self.epoch:
+                self._add_epoch()
         if self.scaler.is_enabled():
             self.scaler.load_state_dict(saved["scaler"])
         torch.set_rng_state(states[distributed.rank()])
@@ -130,11 +159,17 @@ class Trainer(ABC):
 
     def run(self) -> RunResult:
         """Trains to the end, or until Ctrl-C (SystemExit 130), after which `resume` goes on."""
-        if self.epoch == len(self.steps):
+        if self.is_over:
             self.say(f"{self.out}: all of its {self.epoch} epochs are done")
+        if self.amp and self.config.amp is None:
+            self.say("bfloat16, which this processor is fast in; --no-amp for float32")
         keep_freed_memory()
+        if self.clock:
+            self.clock.start()
         with CtrlC(second_raises=False) as stop, self.log:
-            while self.epoch < len(self.steps) and not self.has_stalled:
+            while not self.is_over and not self.has_stalled:
+                if self.epoch == len(self.steps):
+                    self._add_epoch()
                 if not self._train_epoch(stop):
                     self._save("last.pt")
                     place = f"epoch {self.epoch + 1}, step {self.step}"
@@ -171,6 +206,8 @@ class Trainer(ABC):
                 progress.set_postfix(shown | {"images/s": f"{images / (time.monotonic() - start):.0f}"}, refresh=False)
                 if distributed.any_rank(stop.pressed, self.device):
                     return False
+                if self.clock and self.clock.is_over:
+                    return True
                 if self.step % self.config.save_steps == 0:
                     self._save("last.pt")
         return True
@@ -178,9 +215,9 @@ class Trainer(ABC):
     def _train_step(self, batch: Any) -> dict[str, float]:
         """One step: data, loss, backward, clip, step. Returns the parts of the loss, means over the processes."""
         batch = batch.to(self.device)
-        self.scheduler.set_lr(self.steps_done)
+        self.scheduler.set_lr(self.steps_done, self.clock and self.clock.progress)
 
-        with torch.autocast(self.device.type, self.amp_dtype, enabled=self.config.amp):
+        with torch.autocast(self.device.type, self.amp_dtype, enabled=self.amp):
             losses = self.compute_losses(batch)
         loss = sum(losses.values())
         if distributed.any_rank(not torch.isfinite(loss), self.device):
@@ -213,6 +250,11 @@ class Trainer(ABC):
         )
 
     def _finish_epoch(self) -> None:
+        is_last = self.clock.is_over if self.clock else self.epoch + 1 == len(self.steps)
+        if (self.epoch + 1) % self.config.val_every and not is_last:
+            self.epoch, self.step, self.sums = self.epoch + 1, 0, {}
+            self._save("last.pt")
+            return
         row: dict[str, float] = {}
         if self.is_main_process:
             averaged = copy.deepcopy(self.net)
@@ -246,6 +288,8 @@ class Trainer(ABC):
             "sums": self.sums,
             "rng": states,
         }
+        if self.clock:
+            state["seconds"] = self.clock.seconds
         if self.device.type == "cuda":
             state["cuda_rng"] = distributed.gather(torch.cuda.get_rng_state(self.device))
         if self.is_main_process:

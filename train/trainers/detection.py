@@ -24,7 +24,6 @@ from ..data.formats.open_dataset import load_dataset
 from ..data.loader import DetectionData, epoch_order, make_loader
 from ..data.multi_scale import SizedData, size_of_step, sizes_around
 from ..data.sample import Sample
-from ..data.transforms.augment import AugmentConfig
 from ..detectors.pytorch import TorchDetector
 from ..diagnosis.monitor import ActivationMonitor, monitored_images
 from ..diagnosis.plots import draw_history, draw_weights
@@ -76,7 +75,11 @@ class DetectionTrainer(Trainer):
             epoch_order(self.samples, config.balance, config.seed, epoch) for epoch in range(len(self.epoch_sizes))
         ]
         step_images = config.batch * distributed.count()
-        super().__init__(config, net, device, [-(-len(order) // step_images) for order in self.orders])
+        self.step_images = step_images
+        steps = [-(-len(order) // step_images) for order in self.orders]
+        super().__init__(config, net, device, steps, config.minutes)
+        if self.clock and distributed.count() > 1:
+            raise TrainError("--minutes: for one process; with torchrun give --epochs")
         sizes = {n for size in self.epoch_sizes for n in sizes_around(size, config.multi_scale)}
         self.specs = {n: spec.resized((n, n), net.grids_hw((n, n))) for n in sizes}
         self.losses = {n: self._make_loss(one) for n, one in self.specs.items()}
@@ -150,20 +153,36 @@ class DetectionTrainer(Trainer):
             for i, key in enumerate(mine)
         ]
 
+    def _add_epoch(self) -> None:
+        epoch = len(self.steps)
+        self.orders.append(epoch_order(self.samples, self.config.balance, self.config.seed, epoch))
+        self.epoch_sizes.append(self.epoch_sizes[-1])
+        self.steps.append(-(-len(self.orders[-1]) // self.step_images))
+
     @property
-    def _augment(self) -> AugmentConfig:
-        """Of the current epoch."""
-        config = self.config
-        plain = self.epoch >= len(self.epoch_sizes) - config.plain_epochs
-        return replace(config.augment, mosaic=0.0) if plain else config.augment
+    def _is_plain(self) -> bool:
+        """Whether mosaics are over."""
+        if self.clock:
+            return self.clock.progress >= 1 - self.config.plain_part
+        return self.epoch >= len(self.epoch_sizes) - self.config.plain_epochs
 
     def _batches(self) -> Iterable[Batch]:
+        is_plain = self._is_plain
+        for batch in self._load(is_plain):
+            yield batch
+            if self._is_plain != is_plain:  # in mid-epoch: `step` counts what was shown
+                yield from self._load(True)
+                return
+
+    def _load(self, is_plain: bool) -> Iterable[Batch]:
+        """The rest of the epoch."""
         config = self.config
+        augment = replace(config.augment, mosaic=0.0) if is_plain else config.augment
         by_size = {
             size: DetectionData(
                 self.samples,
                 spec,
-                self._augment,
+                augment,
                 config.seed,
                 self.epoch,
                 self.view_teacher,

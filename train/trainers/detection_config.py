@@ -19,6 +19,7 @@ from ..data.formats.open_dataset import ANNOTATIONS_HELP
 from ..data.transforms.augment import AugmentConfig
 from ..diagnosis.monitor import MONITORED_IMAGES, MOST_IMAGES
 from ..engine.config import LoopConfig
+from ..engine.schedules import COSINE
 from ..losses import (
     LOSSES,
     OTHER_NAMES,
@@ -61,6 +62,8 @@ class FitConfig(LoopConfig):
     dropout: float | None = option(None, "before ConvDet (default: the net's own)", unset=(-1.0,))
     size: int | None = option(None, f"input size in pixels (default: {SIZE})")
     epochs: int | None = option(None, f"epochs of training (default: {EPOCHS})")
+    minutes: float | None = option(None, "train so long instead of a number of epochs; rate and mosaics end on time")
+    plain_part: float = option(0.15, "with --minutes: fraction of the time, at its end, without mosaics")
     sizes: str | None = option(
         None, "in place of --size and --epochs: SIZE:EPOCHS[,SIZE:EPOCHS...]; the model's own size is the last"
     )
@@ -84,6 +87,15 @@ class FitConfig(LoopConfig):
         require_at_least(self, {"size": SMALLEST, "epochs": 1})
         if self.sizes is not None and (self.size, self.epochs) != (None, None):
             raise TrainError(f"--sizes {self.sizes}: sets sizes and epochs; leave out --size and --epochs, or --sizes")
+        if self.minutes is not None:
+            if not 0 < self.minutes < float("inf"):
+                raise TrainError(f"--minutes {self.minutes}: expected above 0")
+            if (self.sizes, self.epochs) != (None, None):
+                raise TrainError(f"--minutes {self.minutes:g}: says how long; leave out --epochs and --sizes")
+            if self.schedule != COSINE or self.plain_epochs:
+                raise TrainError("--minutes: goes with --schedule cosine, and --plain-part in place of --plain-epochs")
+        if not 0 <= self.plain_part <= 1:
+            raise TrainError(f"--plain-part {self.plain_part}: expected 0 to 1")
         if self.watch > MOST_IMAGES:
             raise TrainError(f"--watch {self.watch}: expected {MOST_IMAGES} at most")
         if self.net not in (*NETS, FROM_INIT):
@@ -112,7 +124,9 @@ class FitConfig(LoopConfig):
 
     @property
     def epoch_sizes(self) -> list[int]:
-        """The input size of each epoch, in pixels."""
+        """The input size of each epoch, in pixels; with `minutes`, of the first."""
+        if self.minutes is not None:
+            return [self.size or SIZE]
         return parse_sizes(self.sizes) if self.sizes is not None else [self.size or SIZE] * (self.epochs or EPOCHS)
 
     @property

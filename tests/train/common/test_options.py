@@ -156,7 +156,10 @@ def test_yaml_has_type_and_meaning_beside_each_key(tmp_path: Path):
     lines = text.splitlines()
     assert "lr: 1.0e-05  # a number, or null; " in text
     assert "  window_size: [0.45, 1.4]  # numbers; smallest and largest width of that window, of the image's" in lines
-    assert all("  # " in line or line in ("sqdet:", "squeezedet2017:", "squeezedet:", "augment:") for line in lines)
+    assert all(
+        "  # " in line or line in ("sqdet:", "squeezedet2017:", "squeezedet:", "task_aligned:", "augment:")
+        for line in lines
+    )
     (tmp_path / "args.yaml").write_text(text)
     assert from_yaml(tmp_path / "args.yaml", FitConfig) == FitConfig(lr=1e-5, clip=float("inf"))
 

@@ -109,7 +109,7 @@ def test_it_is_retrained_with_norms_and_exported_without(reference: Path):
 @pytest.mark.slow
 def test_the_result_is_of_the_asked_size(checkpoint: Path, devkit: Path, tmp_path: Path):
     asked = net_from_checkpoint(checkpoint)[1]
-    for size, expected in ((0, asked), (96, asked.resized((96, 96), (5, 5)))):
+    for size, expected in ((0, asked), (96, asked.resized((96, 96), [(5, 5)]))):
         out = tmp_path / str(size)
         assert run(words(checkpoint, devkit, out, epochs=0, size=size)) == 0
         assert net_from_checkpoint(out / "compressed.pt")[1] == expected
