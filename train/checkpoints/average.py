@@ -9,7 +9,7 @@ from pathlib import Path
 from sqdet_cv.spec.detector_spec import ModelSpec
 
 from ..common.errors import TrainError
-from ..models import AnyNet
+from ..models import AnyConfig, AnyNet, NetConfig
 from ..models.fuse import fuse_batchnorm
 from .native import net_from_checkpoint
 
@@ -28,12 +28,16 @@ def average_checkpoints(paths: Sequence[str | Path]) -> tuple[AnyNet, ModelSpec]
     loaded = [net_from_checkpoint(path) for path in paths]
     nets, (spec, *specs) = [fuse_batchnorm(net) for net, _ in loaded], [spec for _, spec in loaded]
     for path, net, other in zip(paths[1:], nets[1:], specs):
-        # An exported file does not record the dropout.
-        if replace(net.config, dropout=0.0) != replace(nets[0].config, dropout=0.0):
+        if _shape(net.config) != _shape(nets[0].config):
             raise TrainError(f"{path}: a net of another shape than {paths[0]}")
         if other != spec:
             raise TrainError(f"{path}: its classes, anchors or input size are not those of {paths[0]}")
     return average_weights(nets), spec
+
+
+def _shape(config: AnyConfig) -> AnyConfig:
+    """Without the dropout, which an exported file does not record."""
+    return replace(config, dropout=0.0) if isinstance(config, NetConfig) else config
 
 
 def average_weights(nets: Sequence[AnyNet]) -> AnyNet:

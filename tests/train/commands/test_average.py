@@ -9,7 +9,10 @@ import torch
 
 from sqdet_cv.spec.detector_spec import ModelSpec
 from train.__main__ import main
+from train.checkpoints.average import average_checkpoints
 from train.checkpoints.native import net_from_checkpoint, save_checkpoint
+from train.models import FpnConfig, SqueezeDetFpn
+from train.models.fuse import fuse_batchnorm
 from train.trainers.detection_config import FitConfig
 
 from ..compress.tiny import make_net, pictures
@@ -80,3 +83,17 @@ def test_equal_nets_are_their_mean_to_the_last_bit(tmp_path: Path, count: int):
     assert main(["average", str(first), str(first), "--out", str(again)]) == 0
     states = [net_from_checkpoint(one)[0].state_dict() for one in (first, again)]
     assert all(torch.equal(states[0][name], states[1][name]) for name in states[0])
+
+
+def test_nets_on_four_grids_have_a_mean_too(tmp_path: Path):
+    config = FpnConfig(backbone_fires=((4, 4, 8),) * 8, coarse_fires=((4, 4, 8),) * 2, width=8, fine_width=4)
+    paths, nets = [], []
+    for seed in range(2):
+        torch.manual_seed(seed)
+        nets.append(SqueezeDetFpn(config, 5).eval())
+        spec = ModelSpec(SPEC.labels, (64, 64), nets[0].make_grids((64, 64)))
+        paths.append(save(tmp_path / f"{seed}.pt", nets[-1], spec))
+    mean, found = average_checkpoints(paths)
+    assert found == spec
+    expected = sum(fuse_batchnorm(net).lateral4[0].weight for net in nets) / 2
+    torch.testing.assert_close(mean.lateral4[0].weight, expected)
