@@ -137,6 +137,12 @@ class ModelSpec(JsonSpec):
             self.__dict__["_anchors_cxcywh"] = cached
         return cached
 
+    @property
+    def anchor_strides(self) -> np.ndarray:
+        """(num_anchors,) float32: pixels from the cell of each anchor to the next, the larger of x and y."""
+        strides = [np.full(grid.num_anchors, max(grid.step_wh(self.input_wh))) for grid in self.grids]
+        return np.concatenate(strides).astype(np.float32)
+
     def resized(self, input_wh: tuple[int, int], grids_hw: Sequence[tuple[int, int]]) -> ModelSpec:
         """The same model at another input size in pixels, with other cells; what becomes of anchors: `Grid.resized`."""
         width, height = positive_ints(input_wh, "input_wh")

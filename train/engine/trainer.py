@@ -7,7 +7,7 @@ import dataclasses
 import sys
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -47,12 +47,7 @@ class Trainer(ABC):
     monitor: str
 
     def __init__(
-        self,
-        config: LoopConfig,
-        net: nn.Module,
-        device: torch.device,
-        steps: Sequence[int],
-        minutes: float | None = None,
+        self, config: LoopConfig, net: nn.Module, device: torch.device, steps: list[int], minutes: float | None = None
     ) -> None:
         if config.threads:
             torch.set_num_threads(config.threads)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -59,8 +58,7 @@ class TaskAlignedLoss(Loss):
 
     def __init__(self, config: TaskAlignedLossConfig, spec: ModelSpec) -> None:
         super().__init__(config, spec)
-        strides = [np.full(grid.num_anchors, max(grid.step_wh(spec.input_wh))) for grid in spec.grids]
-        self.register_buffer("strides", torch.from_numpy(np.concatenate(strides).astype(np.float32)))
+        self.register_buffer("strides", torch.from_numpy(spec.anchor_strides))
         self.register_buffer("class_weights", torch.ones(spec.num_classes))
 
     def weigh_classes(self, objects: Sequence[int]) -> None:

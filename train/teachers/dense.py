@@ -26,7 +26,7 @@ HELP = (
     "NanoDet .onnx with the net's cells, asked about every view: gives scores and a box at each (--loss task-aligned)"
 )
 OUTPUTS = ("class_logits", "bins")
-NOTED = 2e-2  # px that the centres of two cells may lie apart
+SAME_PLACE = 2e-2  # px that the centres of two cells may lie apart
 
 
 class DenseTeacher:
@@ -66,28 +66,25 @@ class DenseTeacher:
         self.graph.to(device, memory_format=torch.channels_last)
         width, height = spec.input_wh
         logits, bins = self.graph(torch.zeros(1, 3, height, width, device=device))
-        strides = np.concatenate([np.full(grid.num_anchors, max(grid.step_wh(spec.input_wh))) for grid in spec.grids])
-        own = self.spec.resized(self.spec.input_wh, [grid.hw for grid in self.spec.grids])
-        same = logits.shape[1] == bins.shape[1] == spec.num_anchors and self._same_centres(spec, own)
-        if not same:
+        if not (logits.shape[1] == bins.shape[1] == spec.num_anchors and self._same_centres(spec)):
             raise TrainError(
                 f"--teacher {self.path}: has {logits.shape[1]} cells at {width} x {height} px; expected the net's "
                 f"{spec.num_anchors}, at the same places"
             )
-        places = torch.from_numpy(spec.anchors_cxcywh[:, :2].copy()), torch.from_numpy(strides.astype(np.float32))
-        self._places[spec.input_wh] = (places[0].to(device), places[1].to(device))
+        centres = torch.from_numpy(spec.anchors_cxcywh[:, :2].copy())
+        self._places[spec.input_wh] = (centres.to(device), torch.from_numpy(spec.anchor_strides).to(device))
 
-    def _same_centres(self, spec: ModelSpec, own: ModelSpec) -> bool:
-        """At the size that the file was written for, where it holds them."""
+    def _same_centres(self, spec: ModelSpec) -> bool:
+        """Whether the file's cells and the student's lie at the same places at the size that the file was written for."""
         if "centres" not in self.graph.constants:
             return True
-        centres = self.graph.constant("centres").cpu().reshape(own.num_anchors, -1)[:, :2].numpy()
-        width, height = own.input_wh
+        centres = self.graph.constant("centres").cpu().reshape(self.spec.num_anchors, -1)[:, :2].numpy()
+        width, height = self.spec.input_wh
         hws = [(-(-height // int(grid.stride)), -(-width // int(grid.stride))) for grid in spec.grids if grid.stride]
         if len(hws) != len(spec.grids):
             return False
-        students = spec.resized(own.input_wh, hws).anchors_cxcywh[:, :2]
-        return students.shape == centres.shape and bool(np.abs(students - centres).max() < NOTED)
+        students = spec.resized(self.spec.input_wh, hws).anchors_cxcywh[:, :2]
+        return students.shape == centres.shape and bool(np.abs(students - centres).max() < SAME_PLACE)
 
     @torch.no_grad()
     def __call__(self, batch: Batch) -> DenseTargets:

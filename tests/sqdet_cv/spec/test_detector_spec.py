@@ -215,6 +215,16 @@ def test_anchors_follow_the_rule_in_the_documented_order(spec: ModelSpec):
     np.testing.assert_allclose(spec.anchors_cxcywh, expected, rtol=1e-6)
 
 
+def test_strides_are_the_distances_of_neighbouring_cells():
+    spec = replace(make_spec(), grids=(Grid((3, 4), ((8, 8),) * 2, stride=8), *make_spec().grids))
+    assert spec.anchor_strides[:24].tolist() == [8] * 24
+    steps = (
+        np.diff(spec.anchors_cxcywh[24:].reshape(3, 4, 2, 4), axis=1)[..., 0],
+        np.diff(spec.anchors_cxcywh[24:].reshape(3, 4, 2, 4), axis=0)[..., 1],
+    )
+    np.testing.assert_allclose(spec.anchor_strides[24:], max(steps[0].max(), steps[1].max()), rtol=1e-6)
+
+
 def test_the_2017_module_geometry():
     """InferBbox: cell (row h, column w) has its centre at x = (h + 1) * 416 / 24, y = (w + 1) * 416 / 24."""
     shapes = ((377, 371), (64, 118), (129, 326), (172, 126), (34, 46), (353, 204), (89, 214), (249, 361), (209, 239))
