@@ -75,7 +75,7 @@ class DenseTeacher:
         self._places[spec.input_wh] = (centres.to(device), torch.from_numpy(spec.anchor_strides).to(device))
 
     def _same_centres(self, spec: ModelSpec) -> bool:
-        """Whether the file's cells and the student's lie at the same places at the size that the file was written for."""
+        """Whether its cells and the student's lie at the same places at the size that the file was written for."""
         if "centres" not in self.graph.constants:
             return True
         centres = self.graph.constant("centres").cpu().reshape(self.spec.num_anchors, -1)[:, :2].numpy()

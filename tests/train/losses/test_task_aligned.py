@@ -155,9 +155,9 @@ def test_a_difficult_object_is_neither_right_nor_wrong():
     with torch.no_grad():
         raw.deltas[..., 2:] = -2.0  # boxes within a stride of their cells
     grad = gradients(sum(make_loss()(raw, batch).values()), raw)["confidence_logits"][0]
-    x = torch.from_numpy(SPEC.anchors_cxcywh[:, 0])
+    x = torch.from_numpy(SPEC.anchors_cxcywh[:, 0].copy())
     finest = torch.arange(SPEC.num_anchors) < 96
-    y = torch.from_numpy(SPEC.anchors_cxcywh[:, 1])
+    y = torch.from_numpy(SPEC.anchors_cxcywh[:, 1].copy())
     assert not grad[finest & (x > 8) & (x < 32) & (y > 8) & (y < 56)].any()
     assert (grad[finest & (x > 48)] > 0).all()
 
