@@ -44,6 +44,7 @@ def test_all_are_timed_in_one_run(tmp_path: Path):
     assert not (out / "rivals.png").exists()
 
 
+@pytest.mark.slow
 @needs_importer
 def test_a_second_run_measures_only_what_changed(tmp_path: Path, monkeypatch):
     devkit = write_devkit(tmp_path / "voc", {"val": 3})
@@ -68,6 +69,7 @@ def test_a_second_run_measures_only_what_changed(tmp_path: Path, monkeypatch):
     assert main(command) == 0 and measured == ["tiny", EMBEDDED_NAME, "tiny"]
 
 
+@pytest.mark.slow
 @needs_importer
 def test_speed_of_one_run_joins_the_map_of_another(tmp_path: Path):
     devkit = write_devkit(tmp_path / "voc", {"val": 2})

@@ -37,6 +37,7 @@ def test_without_cuda_it_says_what_is_missing(monkeypatch, capsys):
     assert line.startswith("cuda_check: backend 'cuda' is not in this OpenCV") and "NVIDIA GPU" in line
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("changes", "code"),
     [

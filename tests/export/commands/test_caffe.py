@@ -136,6 +136,7 @@ def test_infer_bbox_deltas_are_the_same_boxes():
     np.testing.assert_allclose(theirs, ours, atol=0.02)
 
 
+@pytest.mark.slow
 def test_infer_bbox_finds_what_the_detector_finds(exported):
     """The class's own rules, applied to the Detector's candidates, give the class's objects."""
     path = exported("--infer-bbox")
@@ -184,6 +185,7 @@ def test_infer_bbox_of_four_grids(tmp_path):
         assert np.isclose(scores[:, one.class_idx], one.class_prob, rtol=1e-6).any()
 
 
+@pytest.mark.slow
 def test_detection_model_gives_our_boxes(exported):
     """cv2.dnn.DetectionModel, no line of ours: same classes, scores, and boxes to a pixel."""
     path = exported("--detection-output")

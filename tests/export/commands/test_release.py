@@ -15,6 +15,7 @@ from tests.same_detections import as_rows, assert_same_detections
 needs_caffe = pytest.mark.skipif(not hasattr(cv2.dnn, "readNetFromCaffe"), reason="OpenCV 5 reads no Caffe files")
 
 
+@pytest.mark.slow
 @needs_caffe
 def test_all_files_detect_what_the_released_one_does(tmp_path: Path):
     assert main(["release", str(MODEL), "--out", str(tmp_path / "voc")]) == 0

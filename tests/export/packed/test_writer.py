@@ -83,6 +83,7 @@ def test_typed_data_and_names_survive():
     pack_all(unknown + model_bytes(floats, ints) + unknown)
 
 
+@pytest.mark.slow
 def test_the_embedded_model():
     onnx, spec = released_onnx()
     assert unpack(pack(onnx, spec.to_json()), "x") == (onnx, spec.to_json())

@@ -112,6 +112,7 @@ def test_the_line_of_a_detector_that_is_never_right(samples: list[Sample], score
     assert line.startswith("no detection is right") and "3 objects missed" in line
 
 
+@pytest.mark.slow
 def test_the_command_prints_and_writes(devkit: Path, monkeypatch, capsys):
     def open_perfect(path: str, labels: tuple, score_threshold: float, nms_threshold: float, mirror: bool):
         assert (path, score_threshold, nms_threshold, mirror) == ("x/m.pt,n.cfg", 0.01, 0.5, True)

@@ -39,6 +39,7 @@ def test_counting_leaves_no_trace():
     assert not net[0]._forward_hooks
 
 
+@pytest.mark.slow
 def test_the_table_has_a_row_for_each_net(capsys):
     assert main(["models", "--shapes", "9", "--classes", "20"]) == 0
     header, _, *rows = capsys.readouterr().out.splitlines()

@@ -104,6 +104,7 @@ def test_a_checkpoint_from_before_there_were_widths_loads(checkpoint: Path, tmp_
     assert net_from_checkpoint(tmp_path / "old.pt")[0].config == net_from_checkpoint(checkpoint)[0].config
 
 
+@pytest.mark.slow
 def test_a_filters_cost_is_what_the_net_does_less_without_it():
     net = fuse_batchnorm(make_net(head_fires=((8, 16, 32), (24, 32, 16))))
     costs, whole = filter_costs(net, (64, 96)), count_macs(net, (64, 96))

@@ -43,6 +43,7 @@ def test_shapes_belong_to_the_nearest_centre(metric: str, seed: int):
     np.testing.assert_allclose(best_iou(shapes, centres), ious)
 
 
+@pytest.mark.slow
 @each_metric
 @pytest.mark.parametrize("seed", range(4))
 def test_clear_clusters_are_the_best_of_all_divisions(metric: str, seed: int):

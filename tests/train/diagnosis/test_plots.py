@@ -82,6 +82,7 @@ def test_the_picture_of_conv1_is_in_true_colours(tmp_path: Path):
     assert [255, 255, 255] in most and [128, 128, 255] in most
 
 
+@pytest.mark.slow
 def test_pruned_and_shared_weights_are_seen(tmp_path: Path, drawn: list[Figure]):
     net = fuse_batchnorm(small_net())
     for conv in convolutions(net).values():  # each loses as many

@@ -113,6 +113,7 @@ def test_a_second_run_by_the_file_of_the_first(fit_devkit: Path, tmp_path: Path)
     assert all(torch.equal(a[name], value) for name, value in b.items())
 
 
+@pytest.mark.slow
 def test_the_validation_loss_is_that_of_the_averaged_net_on_whole_photos(fit_devkit: Path, tmp_path: Path):
     assert run_command(fit_words(fit_devkit, tmp_path / "run", sizes="64:1", batch=1)) == 0
     saved = load_checkpoint(tmp_path / "run" / "last.pt")

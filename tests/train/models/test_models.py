@@ -61,6 +61,7 @@ def test_grid_of_an_input_size(name: str, input_wh: tuple[int, int], grid_hw: tu
 
 
 # pixels that the rule is off: a 7x7 conv1 looks 1.5 px further right and down than the anchors lie
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "inset", "off"),
     [("sqdet", 0, -0.5), ("squeezedet", 0, -0.5), ("squeezedet+", 0, 1.5), ("squeezedet-2017", 1, 1.5)],

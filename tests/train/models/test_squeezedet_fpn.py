@@ -34,6 +34,7 @@ def test_other_sizes_are_refused(input_wh: tuple[int, int]):
         SqueezeDetFpn(NARROW, 3).grids_hw(input_wh)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("level", range(4), ids=[f"stride {stride}" for stride in STRIDES])
 def test_anchors_lie_where_the_cells_look(level: int):
     """The centre of the pixels that a cell depends on is the pixel at its anchor's centre.
@@ -41,7 +42,7 @@ def test_anchors_lie_where_the_cells_look(level: int):
     All weights are made positive and pools averages, so that the gradient reaches the whole field. What comes down from
     a coarser grid is left out: its cells lie between those of the finer one.
     """
-    net = SqueezeDetFpn(FpnConfig(), 1).double().eval()
+    net = SqueezeDetFpn(NARROW, 1).double().eval()
     for parameter in net.parameters():
         nn.init.constant_(parameter, 0.01)
     for owner, name in [(net.features, f"pool{i}") for i in (1, 2, 3)] + [(net, "pool4"), (net, "pool5")]:

@@ -200,6 +200,7 @@ def test_size_and_epochs_are_one_phase():
         parse_fit("--size=31")
 
 
+@pytest.mark.slow
 def test_size_and_epochs_replace_the_sizes_of_a_file(tmp_path: Path):
     file = tmp_path / "args.yaml"
     file.write_text("sizes: 96:2,64:1\nlists: a,b\n")
@@ -231,6 +232,7 @@ def test_a_removed_option_is_refused_where_it_had_an_effect(tmp_path: Path):
         from_yaml(file, FitConfig)
 
 
+@pytest.mark.slow
 def test_a_notebook_can_train(fit_devkit: Path, tmp_path: Path):
     sizes = {"size": 64, "epochs": 2, "anchors_per_cell": 3, "batch": BATCH, "workers": 0, "watch": 0}
     result = train_detector(FitConfig(data=str(fit_devkit), out=str(tmp_path / "run"), **sizes))

@@ -51,6 +51,7 @@ def timed_words(devkit: Path, out: Path, **changes: object) -> list[str]:
     return [word for word in words if not word.startswith("--sizes")]
 
 
+@pytest.mark.slow
 def test_a_run_lasts_as_long_as_told_and_comes_down_on_time(fit_devkit: Path, tmp_path: Path, ticks: Ticks):
     """Ten steps of six seconds are a minute; an epoch has three steps, so the last one is cut short."""
     assert run_command(timed_words(fit_devkit, tmp_path / "run", **{"augment.mosaic": 0.5})) == 0
@@ -62,6 +63,7 @@ def test_a_run_lasts_as_long_as_told_and_comes_down_on_time(fit_devkit: Path, tm
         assert [row["epoch"] for row in csv.DictReader(file)] == ["1", "2", "3", "4"]
 
 
+@pytest.mark.slow
 def test_a_resumed_run_keeps_what_was_left(fit_devkit: Path, tmp_path: Path, ticks: Ticks, monkeypatch):
     step = DetectionTrainer._train_step
 
@@ -82,6 +84,7 @@ def test_a_resumed_run_keeps_what_was_left(fit_devkit: Path, tmp_path: Path, tic
     assert ticks.rates == sorted(ticks.rates, reverse=True)
 
 
+@pytest.mark.slow
 def test_validation_is_as_rare_as_told_and_never_left_out_at_the_end(fit_devkit: Path, tmp_path: Path):
     assert run_command(fit_words(fit_devkit, tmp_path / "run", sizes="64:5", val_every=2)) == 0
     with (tmp_path / "run" / "results.csv").open() as file:
