@@ -17,6 +17,13 @@ def decode(deltas_xywh: torch.Tensor, anchors_cxcywh: torch.Tensor, size_delta_c
     return torch.cat([centre - wh / 2, centre + wh / 2], dim=-1)
 
 
+def encode(boxes_xyxy: torch.Tensor, anchors_cxcywh: torch.Tensor, smallest: float = 0.0) -> torch.Tensor:
+    """(M, 4) boxes to (M, 4) deltas_xywh from the anchor of each, (M, 4); sides count as `smallest` pixels at least."""
+    wh = (boxes_xyxy[:, 2:] - boxes_xyxy[:, :2]).clamp(min=smallest)
+    centre = ((boxes_xyxy[:, :2] + boxes_xyxy[:, 2:]) / 2 - anchors_cxcywh[:, :2]) / anchors_cxcywh[:, 2:]
+    return torch.cat([centre, torch.log(wh / anchors_cxcywh[:, 2:])], dim=1)
+
+
 def paired_box_iou(a_xyxy: torch.Tensor, b_xyxy: torch.Tensor, epsilon: float = 0.0) -> torch.Tensor:
     """IoU of each box with its counterpart: (..., 4), (..., 4) to (...), broadcast. `epsilon` is added to the union."""
     top_left, bottom_right = torch.maximum(a_xyxy, b_xyxy)[..., :2], torch.minimum(a_xyxy, b_xyxy)[..., 2:]

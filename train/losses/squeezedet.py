@@ -11,7 +11,7 @@ from ..common.options import option
 from ..data.batch import Batch
 from ..models.raw_output import RawOutput
 from .base import Loss, labelled_share
-from .boxes import paired_box_iou, to_xywh
+from .boxes import encode, paired_box_iou, to_xywh
 
 EPSILON = 1e-16
 SAFE_EXP_FROM = 1.0  # EXP_THRESH: from here on the exponential goes on as its tangent
@@ -59,7 +59,7 @@ class SqueezeDetLoss(Loss):
 
     def loss_box(self, raw: RawOutput, batch: Batch) -> torch.Tensor:
         deltas_xywh = self._deltas_xywh(raw, batch)
-        squares = (deltas_xywh - self._encode(batch.object_boxes_xyxy, batch.object_anchor_ids)) ** 2
+        squares = (deltas_xywh - encode(batch.object_boxes_xyxy, self.anchors_cxcywh[batch.object_anchor_ids])) ** 2
         return self._mean_over_objects(squares.sum(dim=1), batch)
 
     def loss_confidence_positive(self, raw: RawOutput, batch: Batch) -> torch.Tensor:
@@ -89,13 +89,6 @@ class SqueezeDetLoss(Loss):
     def _deltas_xywh(self, raw: RawOutput, batch: Batch) -> torch.Tensor:
         """(M, 4): what the objects' anchors say."""
         return to_xywh(raw.deltas[batch.object_image_ids, batch.object_anchor_ids], self.spec.delta_order)
-
-    def _encode(self, boxes_xyxy: torch.Tensor, anchor_ids: torch.Tensor) -> torch.Tensor:
-        """(M, 4) boxes to (M, 4) deltas_xywh from their anchors."""
-        anchors = self.anchors_cxcywh[anchor_ids]
-        wh = boxes_xyxy[:, 2:] - boxes_xyxy[:, :2]
-        centre = ((boxes_xyxy[:, :2] + boxes_xyxy[:, 2:]) / 2 - anchors[:, :2]) / anchors[:, 2:]
-        return torch.cat([centre, torch.log(wh / anchors[:, 2:])], dim=1)
 
     def _decode(self, deltas_xywh: torch.Tensor, anchor_ids: torch.Tensor) -> torch.Tensor:
         """(M, 4) deltas to (M, 4) boxes_xyxy inside the image."""

@@ -17,7 +17,7 @@ from ..data.dense import DenseTargets
 from ..models.raw_output import RawOutput
 from .alignment import Assignment, assign_aligned, covered
 from .base import Loss
-from .boxes import decode, generalised_iou, to_xywh
+from .boxes import decode, encode, generalised_iou, to_xywh
 
 L1_BETA = 0.1  # where smooth L1 turns from square to linear, in delta units
 MOST_CONFIDENT = 0.995  # a teacher's scores of all classes can add up to more than 1
@@ -130,9 +130,7 @@ class TaskAlignedLoss(Loss):
         """Sums of 1 - GIoU and of smooth L1 over the chosen cells, (N, A) bool; their targets and weights in a row."""
         giou = generalised_iou(boxes_xyxy[cells], targets_xyxy)
         anchors = self.anchors_cxcywh.expand(len(cells), -1, -1)[cells]
-        wh = (targets_xyxy[:, 2:] - targets_xyxy[:, :2]).clamp(min=1)
-        centre = (targets_xyxy[:, :2] + targets_xyxy[:, 2:]) / 2
-        wanted = torch.cat([(centre - anchors[:, :2]) / anchors[:, 2:], (wh / anchors[:, 2:]).log()], dim=1)
+        wanted = encode(targets_xyxy, anchors, smallest=1.0)
         deltas = to_xywh(raw.deltas[cells], self.spec.delta_order)
         l1 = F.smooth_l1_loss(deltas, wanted, reduction="none", beta=L1_BETA).sum(dim=1)
         return ((1 - giou) * weight).sum(), (l1 * weight).sum()
