@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -12,10 +12,12 @@ from torch import nn
 
 from ..common.errors import TrainError
 from ..models.fuse import IDENTITY_VARIANCE, fused_arrays, unfuse
+from ..models.squeezedet_fpn import SqueezeDetFpn
 from ..models.squeezenet import SqueezeNet, SqueezeNetFeatures
 from .exported import read_arrays, read_exported
 from .native import CLASSIFIER_FORMAT, FORMAT, load_checkpoint, net_from_checkpoint
 
+NAMED = 7  # new layers that the line names: a net on four grids from ImageNet weights has 44
 # parts of a Fire in the archives' (Caffe) names
 _PARTS = {"squeeze": "squeeze1x1", "expand_1x1": "expand1x1", "expand_3x3": "expand3x3"}
 
@@ -33,8 +35,13 @@ class Initialized(NamedTuple):
     needs_recalibration: bool
 
 
-def initialise(net: nn.Module, path: str | Path) -> Initialized:
+def initialise(net: nn.Module, path: str | Path, labels: Sequence[str] = ()) -> Initialized:
     """Copies into `net` every array of the file that fits by name and shape.
+
+    Args:
+        labels: the classes of a detector. The last layers of a net on four grids, whose anchors are the same in each
+            such net, then also take what a file with other classes says of boxes, of confidence and of the classes
+            with the same names: it finds objects before it is trained.
 
     Raises:
         TrainError: the file is missing, of no known kind, or nothing in it fits.
@@ -50,17 +57,41 @@ def initialise(net: nn.Module, path: str | Path) -> Initialized:
         raise TrainError(f"{path}: --init takes {', '.join(readers)}")
     own = net.state_dict()
     found = readers[path.suffix](path, own)
+    if isinstance(net, SqueezeDetFpn) and labels:
+        found |= _last_layers(net, found, labels, path)
     fitting = {name: value for name, value in found.items() if name in own and own[name].shape == value.shape}
     if not fitting:
         raise TrainError(f"{path}: none of its {len(found)} arrays fits this net")
     net.load_state_dict(fitting, strict=False)
     weights = [name for name in own if name.endswith(".weight")]
     fresh = [name for name in weights if name not in fitting]
-    line = f"{path.name}: {len(weights) - len(fresh)} of {len(weights)} layers; new: {', '.join(fresh) or 'none'}"
+    more = f" and {len(fresh) - NAMED} more" if len(fresh) > NAMED else ""
+    new = ", ".join(fresh[:NAMED]) + more if fresh else "none"
+    line = f"{path.name}: {len(weights) - len(fresh)} of {len(weights)} layers; new: {new}"
     identity = any(
         name.endswith(".running_var") and (value == IDENTITY_VARIANCE).all() for name, value in fitting.items()
     )
     return Initialized(line, identity)
+
+
+def _last_layers(
+    net: SqueezeDetFpn, found: Mapping[str, torch.Tensor], labels: Sequence[str], path: Path
+) -> dict[str, torch.Tensor]:
+    """The arrays of each ConvDet, (C + 1 + 4, ...); rows of classes that the file does not know are as they were."""
+    own, taken = net.state_dict(), {}
+    names = [name for name in own if ".convdet." in name and name in found]
+    known = net_from_checkpoint(path)[1].labels if names else ()
+    rows = [known.index(label) if label in known else None for label in labels]
+    for name in names:
+        if found[name].shape[1:] != own[name].shape[1:]:
+            continue
+        value = own[name].clone()
+        value[len(labels) :] = found[name][len(known) :]
+        for row, source in enumerate(rows):
+            if source is not None:
+                value[row] = found[name][source]
+        taken[name] = value
+    return taken
 
 
 def load_imagenet_archive(model: SqueezeNet | SqueezeNetFeatures, path: str | Path) -> None:

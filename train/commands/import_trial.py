@@ -7,6 +7,7 @@ import dataclasses
 
 from ..checkpoints.native import save_plain
 from ..checkpoints.trial import net_from_trial
+from ..data.transforms.augment import AugmentConfig
 from ..trainers.detection_config import FitConfig
 
 
@@ -18,6 +19,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> None:
     net, spec = net_from_trial(args.weights, (args.size, args.size))
-    trained = FitConfig(net="squeezedet-fpn", size=args.size, epochs=1)
+    # near enough to how the trial's script trained it, for `compress` to go on in the same way
+    trained = FitConfig(
+        net="squeezedet-fpn",
+        loss="task-aligned",
+        size=args.size,
+        epochs=1,
+        batch=32,
+        optimizer="adamw",
+        backbone_lr=0.5,
+        weight_decay=0.05,
+        clip=10.0,
+        augment=AugmentConfig(mosaic=0.4),
+    )
     save_plain(args.out, net, spec, dataclasses.asdict(trained))
     print(f"{args.out}: squeezedet-fpn, {args.size} px, {spec.num_anchors} anchors")

@@ -112,8 +112,10 @@ class Trainer(ABC):
 
     @property
     def is_over(self) -> bool:
-        """Whether all of its epochs are done, or its time has passed."""
-        return self.clock.is_over if self.clock else self.epoch == len(self.steps)
+        """Whether all of its epochs are done, or its time has passed and what it came to is measured."""
+        if self.clock:
+            return self.clock.is_over and bool(self.history) and self.history[-1]["epoch"] == self.epoch
+        return self.epoch == len(self.steps)
 
     @property
     def steps_done(self) -> int:

@@ -108,7 +108,7 @@ class DetectionTrainer(Trainer):
         samples = load_samples(config, labels)
         net = config.net_config.build(config.anchors_per_cell, len(labels))
         spec = new_spec(config, net, labels, samples)
-        initialised = initialise(net, config.init) if config.init else None
+        initialised = initialise(net, config.init, labels) if config.init else None
         trainer = cls(config, net, spec, samples)
         if initialised:
             trainer.say(initialised.line)

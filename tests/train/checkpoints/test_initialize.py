@@ -10,11 +10,12 @@ from onnx import TensorProto, helper, numpy_helper
 from torch import nn
 
 from export.packed.writer import pack
+from sqdet_cv.spec.detector_spec import ModelSpec
 from tests.helpers import make_spec
 from train.checkpoints.initialize import initialise, load_imagenet_archive
 from train.checkpoints.native import save_checkpoint
 from train.common.errors import TrainError
-from train.models import NetConfig, SqueezeDet, SqueezeNet
+from train.models import FpnConfig, NetConfig, SqueezeDet, SqueezeDetFpn, SqueezeNet
 from train.models.squeezenet import FIRES, SqueezeNetFeatures
 
 CONFIG = NetConfig(head_fires=((4, 6, 6),), head_norm=True, convdet_kernel=1, convdet_padding=0)
@@ -83,6 +84,22 @@ def test_a_checkpoint_fills_what_fits(tmp_path: Path):
     assert torch.equal(target.convdet.weight, before)
     assert torch.equal(target.head.fire10.squeeze[1].running_mean, averaged["head.fire10.squeeze.1.running_mean"])
     assert initialise(make_net(classes=5), tmp_path / "c.pt").line == "c.pt: 32 of 32 layers; new: none"
+
+
+def test_a_net_on_four_grids_keeps_what_it_knows_of_boxes_and_of_classes_of_the_same_name(tmp_path: Path):
+    shape = FpnConfig(width=16, fine_width=8)
+    source, target = SqueezeDetFpn(shape, 3), SqueezeDetFpn(shape, 2)
+    spec = ModelSpec(("cat", "dog", "cow"), (64, 64), source.make_grids((64, 64)))
+    save_checkpoint(tmp_path / "c.pt", source, spec, source.state_dict(), {})
+    before = {name: value.clone() for name, value in target.state_dict().items()}
+    assert initialise(target, tmp_path / "c.pt", ("cow", "hen")).line.endswith("new: none")
+    for stride, head in target.heads.items():
+        theirs = source.heads[stride].convdet
+        for kind in ("weight", "bias"):
+            own, known = getattr(head.convdet, kind), getattr(theirs, kind)
+            assert torch.equal(own[0], known[2])
+            assert torch.equal(own[1], before[f"heads.{stride}.convdet.{kind}"][1])
+            assert torch.equal(own[2:], known[3:])
 
 
 # -- released models ------------------------------------------------------------------------------------------

@@ -85,6 +85,20 @@ def test_a_resumed_run_keeps_what_was_left(fit_devkit: Path, tmp_path: Path, tic
 
 
 @pytest.mark.slow
+def test_a_run_whose_time_passes_between_two_epochs_is_validated(fit_devkit: Path, tmp_path: Path, ticks, monkeypatch):
+    save = DetectionTrainer._save
+
+    def slow_save(run: DetectionTrainer, name: str) -> None:
+        save(run, name)
+        ticks.now += 1000 if run.step == 0 else 0  # at the end of an epoch
+
+    monkeypatch.setattr(DetectionTrainer, "_save", slow_save)
+    assert run_command(timed_words(fit_devkit, tmp_path / "run", val_every=4)) == 0
+    with (tmp_path / "run" / "results.csv").open() as file:
+        assert [row["epoch"] for row in csv.DictReader(file)] == ["2"]
+
+
+@pytest.mark.slow
 def test_validation_is_as_rare_as_told_and_never_left_out_at_the_end(fit_devkit: Path, tmp_path: Path):
     assert run_command(fit_words(fit_devkit, tmp_path / "run", sizes="64:5", val_every=2)) == 0
     with (tmp_path / "run" / "results.csv").open() as file:
