@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -12,6 +12,7 @@ from .dnn.preprocess import classifier_blob
 from .dnn.startup import start_model
 from .errors import ModelFileError, SqdetError
 from .spec.classifier_spec import ClassifierSpec
+from .util.fork_safe_lock import ForkSafeLock
 from .util.images import check_image
 
 OUTPUT = "probabilities"  # of the files that `python -m export classifier` writes
@@ -26,7 +27,7 @@ class Classification(NamedTuple):
 
 
 class Classifier:
-    """Runs a classifier in cv2.dnn. Not thread-safe: a network holds its last input, so give each thread its own.
+    """Runs a classifier in cv2.dnn. Threads, pickles, copies and forked processes: as for `Detector`.
 
     Args:
         model: an exported `NAME.onnx` with `NAME.json` beside it, or a packed `NAME.sqdet`; None: the one that came
@@ -47,8 +48,10 @@ class Classifier:
     """
 
     def __init__(self, model: str | Path | None = None, backend: str = "auto") -> None:
-        self._net, self.spec = load_model(model, ClassifierSpec)
         name = "the embedded model" if model is None else str(model)  # for the errors
+        self._path, self._name = None if model is None else Path(model).absolute(), name
+        self._lock = ForkSafeLock()
+        self._net, self.spec = load_model(model, ClassifierSpec)
         if OUTPUT not in self._net.getUnconnectedOutLayersNames():
             outputs = ", ".join(self._net.getUnconnectedOutLayersNames())
             raise ModelFileError(f"{name}: its outputs are {outputs}; expected {OUTPUT}")
@@ -57,6 +60,9 @@ class Classifier:
             raise ModelFileError(
                 f"{name}: output {OUTPUT} has shape {output.shape}, but its spec has {self.spec.num_classes} labels"
             )
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (self._path, self.backend.name)
 
     def __call__(self, image_bgr: np.ndarray, top: int = 5) -> list[Classification]:
         """The `top` most probable classes of one image, best first; all of them where there are fewer.
@@ -84,5 +90,6 @@ class Classifier:
         return self._forward(classifier_blob(image_bgr, self.spec))[0]
 
     def _forward(self, blob: np.ndarray) -> np.ndarray:
-        self._net.setInput(blob)
-        return self._net.forward(OUTPUT)
+        with self._lock:
+            self._net.setInput(blob)
+            return self._net.forward(OUTPUT)

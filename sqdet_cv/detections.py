@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import NamedTuple, overload
@@ -70,8 +71,8 @@ class Detections:
     def __getitem__(self, key: slice | np.ndarray) -> Detections: ...
 
     def __getitem__(self, key: int | slice | np.ndarray) -> Detection | Detections:
-        if isinstance(key, int | np.integer):
-            return self._detection(int(key))
+        if isinstance(key, int | np.integer) or (isinstance(key, np.ndarray) and key.ndim == 0 and key.dtype != bool):
+            return self._detection(operator.index(key))
         chosen = np.arange(len(self))[key]
         labels = tuple(self.labels[i] for i in chosen)
         return Detections(self.boxes_xyxy[chosen], self.class_ids[chosen], self.scores[chosen], labels)

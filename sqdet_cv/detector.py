@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -16,6 +17,7 @@ from .dnn.model_file import load_model
 from .dnn.preprocess import images_to_blob
 from .dnn.startup import start_model
 from .errors import BackendError, ModelFileError, SqdetError
+from .util.fork_safe_lock import ForkSafeLock
 from .util.images import check_image
 
 # The heads that `python -m export` writes: output names and, per image, their shapes in anchors and classes.
@@ -26,7 +28,11 @@ HEADS = {
 
 
 class Detector:
-    """Runs a model in cv2.dnn. Not thread-safe: a network holds its last input, so give each thread its own.
+    """Runs a model in cv2.dnn, for any number of threads: their forward passes take turns, since a network holds its
+    last input, and each uses all of OpenCV's threads. What threads gain by one Detector each: docs/benchmarks.md.
+
+    Pickles and copies hold where the model lies, not its weights: they read its file again. In a forked process it
+    goes on.
 
     Args:
         model: an exported `NAME.onnx` with `NAME.json` beside it, a packed `NAME.sqdet`, or with OpenCV 4 a
@@ -39,7 +45,7 @@ class Detector:
 
     Attributes:
         spec: the model's `ModelSpec` (labels, input size, anchors ...).
-        score_threshold, nms_threshold: may be set between calls.
+        score_threshold, nms_threshold: may be set between calls, to numbers in [0, 1] (else SqdetError).
         backend: the `Backend` in use.
 
     Raises:
@@ -59,14 +65,50 @@ class Detector:
         nms_threshold: float = NMS_THRESHOLD,
         backend: str = "auto",
     ) -> None:
-        self.score_threshold = _fraction(score_threshold, "score_threshold")
-        self.nms_threshold = _fraction(nms_threshold, "nms_threshold")
-        self._net, self.spec = load_model(model)
+        self.score_threshold, self.nms_threshold = score_threshold, nms_threshold
         self._name = "the embedded model" if model is None else str(model)  # for the errors
+        self._path = None if model is None else Path(model).absolute()
+        self._winograd = True
+        self._open(model)
+        self.set_backend(backend)
+
+    def _open(self, model: str | Path | None) -> None:
+        self._lock = ForkSafeLock()
+        self._net, self.spec = load_model(model)
         self._is_caffe = caffe_file.is_detector(self._net)
         self._head = "convdet" if self._is_caffe else self._find_head()
         self.backend = CPU  # until `set_backend` has started another
+
+    def __getstate__(self) -> dict[str, Any]:
+        own = ("_path", "_name", "_winograd", "_score_threshold", "_nms_threshold", "spec")
+        return {name: getattr(self, name) for name in own} | {"backend": self.backend.name}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        backend, spec = state.pop("backend"), state.pop("spec")
+        self.__dict__.update(state)
+        self._open(self._path)
+        if self.spec != spec:
+            raise ModelFileError(f"{self._name}: another model lies there now; expected the one that was pickled")
         self.set_backend(backend)
+        # after the first forward pass, as in the original: set before it, OpenCV's last digits differ
+        if not self._winograd:
+            self.enable_winograd(False)
+
+    @property
+    def score_threshold(self) -> float:
+        return self._score_threshold
+
+    @score_threshold.setter
+    def score_threshold(self, value: float) -> None:
+        self._score_threshold = _fraction(value, "score_threshold")
+
+    @property
+    def nms_threshold(self) -> float:
+        return self._nms_threshold
+
+    @nms_threshold.setter
+    def nms_threshold(self, value: float) -> None:
+        self._nms_threshold = _fraction(value, "nms_threshold")
 
     def __call__(self, image_bgr: np.ndarray) -> Detections:
         """Detects in one image.
@@ -101,10 +143,11 @@ class Detector:
 
     def forward(self, blob: np.ndarray) -> list[np.ndarray]:
         """The raw tensors, in the order of HEADS, for an (N, 3, height, width) float32 blob from `images_to_blob`."""
-        if self._is_caffe:
-            return caffe_file.forward_detector(self._net, blob)
-        self._net.setInput(blob)
-        return list(self._net.forward(list(HEADS[self._head])))  # by name: 4.x and 5.x differ in the default
+        with self._lock:
+            if self._is_caffe:
+                return caffe_file.forward_detector(self._net, blob)
+            self._net.setInput(blob)
+            return list(self._net.forward(list(HEADS[self._head])))  # by name: 4.x and 5.x differ in the default
 
     def candidates(
         self, tensors: Sequence[np.ndarray], score_threshold: float
@@ -128,17 +171,20 @@ class Detector:
         The first forward pass there shows whether network and spec belong together, before any image is lost, and
         whether OpenCV really computes there.
         """
-        try:
-            self.backend, outputs = start_model(self._net, backend, self.forward, self.spec.input_wh, self._name)
-        except BackendError:
-            with quiet_opencv():
-                self.backend.apply(self._net)
-            raise
+        with self._lock:
+            try:
+                self.backend, outputs = start_model(self._net, backend, self.forward, self.spec.input_wh, self._name)
+            except BackendError:
+                with quiet_opencv():
+                    self.backend.apply(self._net)
+                raise
         self._check_shapes(outputs)
 
     def enable_winograd(self, use: bool) -> None:
         """Whether OpenCV may use Winograd's fast, slightly less exact method for 3x3 convolutions (default: yes)."""
-        self._net.enableWinograd(use)
+        with self._lock:
+            self._winograd = bool(use)
+            self._net.enableWinograd(self._winograd)
 
     def _find_head(self) -> str:
         layers = set(self._net.getUnconnectedOutLayersNames())

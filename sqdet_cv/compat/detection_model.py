@@ -31,7 +31,7 @@ class SqueezeDetModel:
     Differences: the frame is an (H, W, 3) uint8 array; the setters return this object itself; a frame more than twice
     the network's size is averaged, not sampled; with `crop` boxes lie where the objects are (cv2 stretches them as if
     nothing had been cropped); at most 1000 candidates go into suppression; the order of the results (here by
-    class, within a class by confidence).
+    class, within a class by confidence); any number of threads may call `detect`.
 
     Args:
         model: as for `Detector`; None: the model that came with the package.

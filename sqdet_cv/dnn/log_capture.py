@@ -9,6 +9,7 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from ..util.stderr import own_descriptors
 from .log_level import INFO, log_level
 
 
@@ -19,6 +20,12 @@ def captured_log() -> Iterator[list[str]]:
     OpenCV's logger cannot be redirected from Python: it writes to file descriptors 1 and 2, so the block gets both.
     They belong to the whole process, so keep it short: what other threads print within it is taken as well.
     """
+    with own_descriptors(), _captured() as lines:
+        yield lines
+
+
+@contextmanager
+def _captured() -> Iterator[list[str]]:
     lines: list[str] = []
     try:
         saved = {descriptor: os.dup(descriptor) for descriptor in (1, 2)}

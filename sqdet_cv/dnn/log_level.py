@@ -7,20 +7,32 @@ from contextlib import AbstractContextManager, contextmanager
 
 import cv2
 
+from ..util.fork_safe_lock import ForkSafeLock
+
 SILENT, INFO = 0, 4  # cv2.utils.logging.LOG_LEVEL_..., which 4.10 does not have
+# 4.10 has the pair in cv2 itself, later versions in cv2.utils.logging
+_log = cv2 if hasattr(cv2, "setLogLevel") else cv2.utils.logging
+_lock = ForkSafeLock()
+_wanted: list[int] = []  # by the blocks that threads are in
+_before = 0  # the level outside of all of them
 
 
 @contextmanager
 def log_level(level: int) -> Iterator[None]:
-    """OpenCV logs at this level within the block; the level is put back after it."""
-    # 4.10 has the pair in cv2 itself, later versions in cv2.utils.logging
-    log = cv2 if hasattr(cv2, "setLogLevel") else cv2.utils.logging
-    before = log.getLogLevel()
-    log.setLogLevel(level)
+    """OpenCV logs at this level within the block, or at the highest that a block of another thread asks for, since the
+    level belongs to the process. It is put back after the last of them."""
+    global _before
+    with _lock:
+        if not _wanted:
+            _before = _log.getLogLevel()
+        _wanted.append(level)
+        _log.setLogLevel(max(_wanted))
     try:
         yield
     finally:
-        log.setLogLevel(before)
+        with _lock:
+            _wanted.remove(level)
+            _log.setLogLevel(max(_wanted, default=_before))
 
 
 def quiet_opencv() -> AbstractContextManager[None]:

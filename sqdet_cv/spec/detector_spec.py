@@ -137,6 +137,10 @@ class ModelSpec(JsonSpec):
             self.__dict__["_anchors_cxcywh"] = cached
         return cached
 
+    def __getstate__(self) -> dict[str, Any]:
+        # without the cached anchors, which would come out of a pickle or a copy writable
+        return {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
+
     @property
     def anchor_strides(self) -> np.ndarray:
         """(num_anchors,) float32: pixels from the cell of each anchor to the next, the larger of x and y."""

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import errno
 import os
+import secrets
 import shutil
+import stat
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,7 +18,8 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
     """Gives a temporary path to write to; its file takes the place of `path` if the block ends well.
 
     The temporary lies beside `path` and keeps the suffix, since cv2 and numpy choose a format by it. If `path` is a
-    symbolic link, the file that it points to is replaced. A pipe or a device such as /dev/stdout is written to.
+    symbolic link, the file that it points to is replaced. A replaced file keeps its mode, a new one follows the umask.
+    A pipe or a device such as /dev/stdout is written to.
 
     Raises:
         OSError: `path` is a folder (known before the block is entered) or cannot be written; names `path`, not the
@@ -30,10 +33,7 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
         target = path if stream else Path(os.path.realpath(path))
         if not stream:
             target.parent.mkdir(parents=True, exist_ok=True)
-        folder = None if stream else target.parent
-        handle, name = tempfile.mkstemp(dir=folder, prefix=f".{path.stem}-", suffix=path.suffix)
-    os.close(handle)
-    temporary = Path(name)
+        temporary = _new_file(Path(tempfile.gettempdir()) if stream else target.parent, path.suffix)
     try:
         yield temporary
         with _about(path):
@@ -41,18 +41,29 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
                 with temporary.open("rb") as source, path.open("ab") as sink:
                     shutil.copyfileobj(source, sink)
             else:
-                umask = os.umask(0)
-                os.umask(umask)
-                temporary.chmod(0o666 & ~umask)  # mkstemp makes it private
+                if target.exists():
+                    temporary.chmod(stat.S_IMODE(target.stat().st_mode))
                 os.replace(temporary, target)
     finally:
         temporary.unlink(missing_ok=True)
 
 
+def _new_file(folder: Path, suffix: str) -> Path:
+    """An empty file whose name is short, however long that of the file is which it will replace."""
+    while True:
+        path = folder / f".sqdet-{secrets.token_hex(4)}{suffix}"
+        try:
+            # not mkstemp, which makes it private: here the system applies the umask, which only setting it would tell
+            os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o666))
+        except FileExistsError:
+            continue
+        return path
+
+
 def _is_stream(path: Path) -> bool:
     """Pipes and devices; also /dev/stdout and /dev/fd/N when a file stands behind them: others write to it too."""
-    is_device_name = os.path.abspath(path).startswith(("/dev/", "/proc/"))
-    return path.exists() and (is_device_name or not path.is_file())
+    is_descriptor = os.path.abspath(path).startswith(("/dev/std", "/dev/fd/", "/proc/"))
+    return path.exists() and (is_descriptor or not path.is_file())
 
 
 @contextmanager

@@ -23,6 +23,10 @@ def test_iteration_gives_plain_python_values(found: Detections):
     assert [type(value) for value in (*first.box_xyxy, first.class_id, first.score)] == [float] * 4 + [int, float]
 
 
+def test_an_array_of_no_dimension_is_an_index(found: Detections):
+    assert found[np.array(1)] == found[1]
+
+
 def test_negative_index_and_index_beyond_the_end(found: Detections):
     assert found[-1] == found[2] == found[np.int64(2)]
     with pytest.raises(IndexError):

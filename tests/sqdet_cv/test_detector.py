@@ -57,6 +57,15 @@ def test_same_detections_as_pytorch_in_ten_images():
         )
 
 
+@pytest.mark.parametrize("name", ["score_threshold", "nms_threshold"])
+@pytest.mark.parametrize("value", [45, -0.1, float("nan"), None, "high"], ids=str)
+def test_a_threshold_set_later_is_checked(detector, name, value):
+    before = getattr(detector, name)
+    with pytest.raises(SqdetError, match=f"{name} is {value!r}"):
+        setattr(detector, name, value)
+    assert getattr(detector, name) == before
+
+
 def test_batch_gives_what_single_calls_give(detector):
     images = [read("cat.jpg"), read("astronaut.jpg"), read("cat.jpg")[:, ::-1]]
     for found, single in zip(detector.detect_batch(images), [detector(p) for p in images]):

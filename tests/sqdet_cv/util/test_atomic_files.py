@@ -3,6 +3,8 @@ from __future__ import annotations
 import errno
 import os
 import stat
+import tempfile
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -55,6 +57,32 @@ def test_permissions_are_those_of_any_new_file(tmp_path, umask: int, mode: int):
     finally:
         os.umask(before)
     assert stat.S_IMODE((tmp_path / "a").stat().st_mode) == mode
+
+
+def test_the_mode_of_a_replaced_file_stays(tmp_path):
+    (tmp_path / "a").write_text("old")
+    (tmp_path / "a").chmod(0o640)
+    write_bytes_atomically(tmp_path / "a", b"x")
+    assert stat.S_IMODE((tmp_path / "a").stat().st_mode) == 0o640
+
+
+def test_the_umask_is_not_touched_while_other_threads_make_files(tmp_path, monkeypatch):
+    monkeypatch.setattr(os, "umask", lambda mask: pytest.fail("other threads' files get this mode meanwhile"))
+    write_bytes_atomically(tmp_path / "a", b"x")
+
+
+def test_a_name_as_long_as_the_system_takes(tmp_path):
+    name = "x" * 251 + ".txt"
+    write_bytes_atomically(tmp_path / name, b"x")
+    assert os.listdir(tmp_path) == [name]
+
+
+@pytest.mark.skipif(not os.path.isdir("/dev/shm"), reason="no /dev/shm")
+def test_a_disk_in_memory_is_a_folder_like_any_other():
+    with tempfile.TemporaryDirectory(dir="/dev/shm") as folder:
+        for text in ("first", "second"):
+            write_text_atomically(Path(folder, "a.txt"), text)
+        assert Path(folder, "a.txt").read_text() == "second"
 
 
 def test_folders_are_made_and_text_is_utf8(tmp_path):
