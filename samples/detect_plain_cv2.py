@@ -26,9 +26,12 @@ def main(model: str, path: str, out: str) -> None:
 
     input_wh = np.array(spec["input_wh"])
     to_image = image.shape[1::-1] / input_wh
-    interpolation = cv2.INTER_AREA if to_image.max() > 2 else cv2.INTER_LINEAR  # thin things survive in large images
+    small = image
+    if to_image.max() > 2:  # averaged along the axes that shrink: thin things survive in large images
+        small_wh = np.minimum(input_wh, image.shape[1::-1]).tolist()
+        small = cv2.resize(image, small_wh, interpolation=cv2.INTER_AREA)
+    small = cv2.resize(small, spec["input_wh"], interpolation=cv2.INTER_LINEAR)
     mean = spec["mean_bgr"][::-1] if spec["rgb"] else spec["mean_bgr"]
-    small = cv2.resize(image, spec["input_wh"], interpolation=interpolation)
     net.setInput(cv2.dnn.blobFromImage(small, spec["scale"], mean=mean, swapRB=spec["rgb"]))
     (boxes_xyxy,), (scores,) = net.forward(["boxes_xyxy", "scores"])  # (1, A, 4) in input pixels, (1, A, classes)
 

@@ -54,10 +54,12 @@ int main(int argc, char** argv)
     if (image.empty())
         return fail(photo + ": no picture that OpenCV can read");
 
-    // Shrunk by more than two, a photo is averaged over areas: linear interpolation would skip pixels.
+    // Shrunk by more than two, a photo is averaged along the axes that shrink: linear interpolation would skip pixels.
     const double shrink = std::max(image.cols, image.rows) / double(SIZE);
-    cv::Mat input;
-    cv::resize(image, input, cv::Size(SIZE, SIZE), 0, 0, shrink > 2 ? cv::INTER_AREA : cv::INTER_LINEAR);
+    cv::Mat input = image;
+    if (shrink > 2)
+        cv::resize(image, input, cv::Size(std::min(image.cols, SIZE), std::min(image.rows, SIZE)), 0, 0, cv::INTER_AREA);
+    cv::resize(input, input, cv::Size(SIZE, SIZE), 0, 0, cv::INTER_LINEAR);
     net.setInput(cv::dnn::blobFromImage(input, 1.0, cv::Size(), cv::Scalar(104, 117, 123)));
 
     std::vector<std::vector<cv::Mat>> tops;
@@ -70,7 +72,8 @@ int main(int argc, char** argv)
         tops.clear();
     }
     if (tops.size() != 3 || tops[0].size() != 3 || tops[0][2].total() != size_t(CELLS * CELLS * SHAPES * 4)
-        || tops[1][0].total() != size_t(CELLS * CELLS * SHAPES * CLASSES))
+        || tops[1][0].total() != size_t(CELLS * CELLS * SHAPES * CLASSES)
+        || tops[2][0].total() != size_t(CELLS * CELLS * SHAPES))
         return fail(caffemodel + ": not a model of python -m export caffe --infer-bbox");
     const int deltaShape[] = {CELLS, CELLS, SHAPES * 4};
     const int classShape[] = {CELLS * CELLS * SHAPES, CLASSES};

@@ -86,10 +86,13 @@ int main(int argc, char** argv)
     if (image.empty())
         return fail(photo + ": no picture that OpenCV can read");
 
-    // Shrunk by more than two, a photo is averaged over areas: linear interpolation would skip pixels.
+    // Shrunk by more than two, a photo is averaged along the axes that shrink: linear interpolation would skip pixels.
     const double shrink = std::max(image.cols / double(spec.size.width), image.rows / double(spec.size.height));
-    cv::Mat input;
-    cv::resize(image, input, spec.size, 0, 0, shrink > 2 ? cv::INTER_AREA : cv::INTER_LINEAR);
+    const cv::Size small(std::min(image.cols, spec.size.width), std::min(image.rows, spec.size.height));
+    cv::Mat input = image;
+    if (shrink > 2)
+        cv::resize(image, input, small, 0, 0, cv::INTER_AREA);
+    cv::resize(input, input, spec.size, 0, 0, cv::INTER_LINEAR);
     // OpenCV swaps the channels before it subtracts
     const cv::Scalar& bgr = spec.meanBgr;
     const cv::Scalar mean = spec.rgb ? cv::Scalar(bgr[2], bgr[1], bgr[0]) : bgr;

@@ -15,12 +15,14 @@ def resize_to_input(image_bgr: np.ndarray, input_wh: tuple[int, int]) -> np.ndar
     """Stretches (H, W, 3) uint8 to the input size.
 
     Linear interpolation reads only four source pixels, so an image more than twice too large would alias
-    (a 4000-pixel image loses thin objects); such a one is averaged over areas instead.
+    (a 4000-pixel image loses thin objects); such a one is averaged over areas instead, along each axis that shrinks.
     """
-    height, width = image_bgr.shape[:2]
-    shrink = max(width / input_wh[0], height / input_wh[1])
-    interpolation = cv2.INTER_AREA if shrink > 2 else cv2.INTER_LINEAR
-    return cv2.resize(image_bgr, input_wh, interpolation=interpolation)
+    (height, width), (input_width, input_height) = image_bgr.shape[:2], input_wh
+    if max(width / input_width, height / input_height) > 2:
+        # OpenCV averages nothing if an axis is enlarged: that is done afterwards
+        small_wh = min(width, input_width), min(height, input_height)
+        image_bgr = cv2.resize(image_bgr, small_wh, interpolation=cv2.INTER_AREA)
+    return cv2.resize(image_bgr, input_wh, interpolation=cv2.INTER_LINEAR)
 
 
 def images_to_blob(

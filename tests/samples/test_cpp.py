@@ -103,9 +103,12 @@ def test_onnx_finds_what_detector_finds(built, model):
 
 
 @pytest.mark.slow
-def test_onnx_of_four_grids(built, tmp_path):
-    cv2.imwrite(str(tmp_path / "picture.png"), picture())
-    found = Detector(DECODED, score_threshold=0.2)(picture())
+@pytest.mark.parametrize("size_wh", [(64, 48), (640, 48), (48, 640)], ids=["small", "wide", "tall"])
+def test_onnx_of_four_grids(built, tmp_path, size_wh):
+    image = cv2.resize(picture(), size_wh, interpolation=cv2.INTER_NEAREST)
+    image += np.random.default_rng(0).integers(0, 60, image.shape, np.uint8)  # fine: gone where pixels are averaged
+    cv2.imwrite(str(tmp_path / "picture.png"), image)
+    found = Detector(DECODED, score_threshold=0.2)(image)
     ours = run(built / "detect_onnx", DECODED, DECODED.with_suffix(".json"), tmp_path / "picture.png", 0.2)
     assert len(ours) > 3
     assert_same_detections(ours, as_rows(found), score_margin=1e-3, box_margin=0.1, score_threshold=0.2)

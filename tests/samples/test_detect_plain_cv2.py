@@ -54,11 +54,17 @@ def test_finds_what_was_drawn(tmp_path: Path):
             assert found[y, x].tolist() == [0, 255, 0]
 
 
-@pytest.mark.parametrize("size_wh", [(96, 64), (150, 90), (700, 500)], ids=["input size", "larger", "averaged"])
+SIZES = {"input size": (96, 64), "larger": (150, 90), "averaged": (700, 500), "wide": (700, 50), "tall": (60, 500)}
+
+
+@pytest.mark.parametrize("size_wh", SIZES.values(), ids=SIZES)
 def test_finds_what_detector_finds(tmp_path: Path, size_wh: tuple[int, int]):
     """Blurred noise of many colours gives boxes everywhere, overlapping and over the border."""
-    noise = np.random.default_rng(0).choice([0, 255], (5, 8, 3)).astype(np.uint8)
+    rng = np.random.default_rng(0)
+    noise = rng.choice([0, 255], (5, 8, 3)).astype(np.uint8)
     image = cv2.resize(noise, size_wh, interpolation=cv2.INTER_NEAREST)
+    fine = rng.integers(-40, 41, image.shape)  # gone where pixels are averaged
+    image = np.clip(image + fine, 0, 255).astype(np.uint8)
     cv2.imwrite(str(tmp_path / "a.png"), image)
     done = run(tmp_path, DETECTOR, "a.png", "found.png")
     detector = Detector(DETECTOR, score_threshold=0.45, nms_threshold=0.4)

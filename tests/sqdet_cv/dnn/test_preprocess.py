@@ -59,6 +59,21 @@ def test_a_huge_image_is_averaged(shape: tuple[int, int]):
     np.testing.assert_allclose(resize_to_input(image, (96, 64)), expected, atol=0.51)
 
 
+@pytest.mark.parametrize("turned", [False, True], ids=["wide", "tall"])
+def test_an_axis_is_averaged_though_the_other_is_enlarged(turned: bool):
+    """As one that is just not enlarged: OpenCV averages nothing as soon as one axis grows."""
+    rng = np.random.default_rng(2)
+    image = rng.integers(0, 256, (63, 960, 3), np.uint8)
+    input_wh, image = ((64, 96), image.transpose(1, 0, 2).copy()) if turned else ((96, 64), image)
+    upright = image.transpose(1, 0, 2) if turned else image
+    averaged = upright.reshape(63, 96, 10, 3).mean(axis=2)
+    rows = np.clip((np.arange(64) + 0.5) * 63 / 64 - 0.5, 0, 62)  # linear between the centres of pixels
+    low, share = np.floor(rows).astype(int), (rows % 1)[:, None, None]
+    expected = averaged[low] * (1 - share) + averaged[np.minimum(low + 1, 62)] * share
+    found = resize_to_input(image, input_wh)
+    np.testing.assert_allclose(found.transpose(1, 0, 2) if turned else found, expected, atol=1.5)
+
+
 def test_a_view_with_negative_strides_is_read_right(image: np.ndarray):
     spec = make_spec()
     np.testing.assert_array_equal(images_to_blob([image[:, ::-1]], spec), images_to_blob([image], spec)[..., ::-1])
