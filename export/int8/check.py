@@ -9,7 +9,8 @@ a wrong padding or bias could hide there. Therefore:
    everywhere exactly.
 2. The grid computed from the last stored tensor must give the file's own scores and boxes, as closely as a float file.
    This also shows that file and probe compute the same.
-3. The difference to the float net is what quantisation costs in a few images. It is measured, not judged.
+3. The layers that it stands for are those of the float net, but for the rounding of weights and biases.
+4. The difference to the float net is what quantisation costs in a few images. It is measured, not judged.
 """
 
 from __future__ import annotations
@@ -30,6 +31,7 @@ from sqdet_cv.spec.detector_spec import ModelSpec
 
 from ..check import GridNet, Tolerance, check_detector
 from ..errors import ExportError
+from ..graph.trace import Layer
 from ..onnx.model import INPUT
 from .quantize import stored
 from .reference import Int8Net
@@ -44,10 +46,23 @@ def check_int8(
     """The largest difference to the float net in scores and in boxes (input pixels) over all anchors of a few images.
 
     Raises:
-        ExportError: a layer or the head does not compute what `int8_net` does.
+        ExportError: a layer or the head does not compute what `int8_net` does, or `int8_net` is another net.
     """
+    for exact, rounded in zip(int8_net.float_layers, int8_net.layers, strict=True):
+        if exact.kind == "conv":
+            _require_rounded(path, exact, rounded, float(int8_net.quantisers[exact.inputs[0]].scale))
     check_detector(path, LayerByLayer(path, int8_net), spec, head, crop)
     return check_detector(path, net, spec, head, crop, ANY)
+
+
+def _require_rounded(path: Path, exact: Layer, rounded: Layer, input_scale: float) -> None:
+    """Weights to half a step of 1/127 of the filter's largest, biases to half of that times the input's, or to 1e-5."""
+    half_step = 0.51 / 127 * np.abs(exact.weight).max(axis=(1, 2, 3))
+    weights = np.abs(rounded.weight - exact.weight).max(axis=(1, 2, 3)) <= half_step
+    silent = ~rounded.weight.any(axis=(1, 2, 3))  # too small beside the bias: the input was 0 in all images
+    biases = np.abs(rounded.bias - exact.bias) <= 1e-5 * np.abs(exact.bias) + half_step * input_scale
+    if not ((weights | silent) & biases).all():
+        raise ExportError(f"{path}: {exact.name} lost weights or biases in 8 bits; nothing was written")
 
 
 class LayerByLayer:

@@ -30,6 +30,7 @@ from ..onnx.model import INPUT, GraphBuilder
 from .calibrate import Range
 
 ACTIVATIONS = ("relu", "leaky_relu")
+BIAS_LIMIT = 2**30  # half of int32: the products are added to it
 MOVES = ("concat", "max_pool", "upsample")  # computes nothing new: input and output have the same scale
 
 
@@ -66,11 +67,12 @@ class QuantisedConv:
     @classmethod
     def of_layer(cls, layer: Layer, input_scale: np.float32) -> QuantisedConv:
         largest = np.abs(layer.weight).max(axis=(1, 2, 3))
-        scale = np.maximum(largest / 127, 1e-12).astype(np.float32)  # a channel of zeros has a scale too
+        # A filter of zeros, or behind a tensor that was always 0, still has its bias, which must fit.
+        for_bias = np.abs(layer.bias.astype(np.float64)) / (float(input_scale) * BIAS_LIMIT)
+        scale = np.maximum(np.maximum(largest / 127, for_bias), 1e-12).astype(np.float32)
         weight = np.rint(layer.weight / scale[:, None, None, None]).clip(-127, 127).astype(np.int8)
         bias_scale = input_scale * scale
-        limit = 2**30  # half of int32: the products are added to it
-        bias = np.rint(layer.bias.astype(np.float64) / bias_scale).clip(-limit, limit).astype(np.int32)
+        bias = np.rint(layer.bias.astype(np.float64) / bias_scale).astype(np.int32)
         return cls(weight, scale, bias, bias_scale)
 
 

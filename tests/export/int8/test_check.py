@@ -1,5 +1,7 @@
 """The check of int8 files finds what is wrong in one."""
 
+import copy
+import dataclasses
 from collections.abc import Callable
 from pathlib import Path
 
@@ -77,3 +79,16 @@ def test_a_damaged_file_fails(exported, tmp_path, damage, said):
     onnx.save(model, damaged)
     with pytest.raises(ExportError, match=f"damaged.onnx: OpenCV .* differs .*{said}"):
         check_int8(damaged, *rest)
+
+
+@pytest.mark.parametrize("field", ["weight", "bias"])
+def test_integers_of_another_net_fail(exported, field):
+    """File and arithmetic agree, but not with the float net: as when a pruned filter's bias was cut off."""
+    path, (net, int8_net, *rest) = exported
+    other = copy.copy(int8_net)
+    i = next(i for i, layer in enumerate(other.layers) if layer.name.endswith("fire2.squeeze"))
+    value = getattr(other.layers[i], field).copy()
+    value[0] += 0.5
+    other.layers = [*other.layers[:i], dataclasses.replace(other.layers[i], **{field: value}), *other.layers[i + 1 :]]
+    with pytest.raises(ExportError, match="fire2.squeeze lost weights or biases"):
+        check_int8(path, net, other, *rest)

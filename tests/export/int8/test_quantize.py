@@ -65,9 +65,14 @@ def test_weights_have_a_scale_for_each_output_channel():
     assert (np.abs(conv.bias * conv.bias_scale - bias)[:3] <= 0.501 * conv.bias_scale[:3]).all()
 
 
-def test_a_bias_without_weights_stays_within_int32():
-    layer = Layer("conv", "conv", [INPUT], np.zeros((1, 3, 1, 1), np.float32), np.float32([-7]))
-    assert QuantisedConv.of_layer(layer, np.float32(0.25)).bias[0] == -(2**30)
+@pytest.mark.parametrize("input_scale", [0.25, 1e-12], ids=["input", "input that was always 0"])
+def test_a_bias_beside_small_weights_or_none_is_kept(input_scale):
+    """A pruned filter's bias was cut to 2^30 of its tiny steps: 0.00002 instead of 1.5."""
+    weight = np.float32([0, 1e-9, 0.3])[:, None, None, None] * np.ones((3, 3, 1, 1), np.float32)
+    bias = np.float32([-7, 1.5, 0.2])
+    conv = QuantisedConv.of_layer(Layer("conv", "conv", [INPUT], weight, bias), np.float32(input_scale))
+    np.testing.assert_allclose(conv.bias * conv.bias_scale.astype(np.float64), bias, rtol=1e-3)
+    assert np.abs(conv.bias.astype(np.int64)).max() <= 2**30 + 2**10
 
 
 def quantised_tiny() -> tuple[list[Layer], dict[str, Quantiser], onnx.ModelProto]:
