@@ -31,7 +31,9 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def detect(address: str, save: Path | None, detector: Detector) -> None:
-    source = find_sources([address])[0]
+    source, *others = find_sources([address])
+    if others:
+        raise SqdetError(f"--source {address}: {len(others) + 1} images and videos; expected one")
     if save is not None and not source.is_still and save.suffix != ".mp4":
         raise SqdetError(f"--save {save}: expected a name that ends in .mp4 for a video")
     window = Window("sqdet") if save is None else None
@@ -48,13 +50,16 @@ def detect(address: str, save: Path | None, detector: Detector) -> None:
             write_text(image, f"{fps:.1f} fps", (round(10 * scale), image.shape[0] - round(12 * scale)), scale)
             if window is not None:
                 window.show(image)
-                if window.poll(0 if source.is_still else 1) in QUIT_KEYS:
+                key = window.poll(1)
+                while source.is_still and key is None:  # in short waits, between which Ctrl-C is heard
+                    key = window.poll(50)
+                if key in QUIT_KEYS:
                     break
             elif source.is_still:
                 write_image(save, image)
             else:
                 video = video or files.enter_context(VideoFile(save.with_suffix(""), frame.fps))
-                video.write(image)
+                video.write(image, frame.seconds)
 
 
 if __name__ == "__main__":

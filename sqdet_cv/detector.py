@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,13 +12,15 @@ from .boxes.postprocess import NMS_THRESHOLD, SCORE_THRESHOLD, finish, select_co
 from .detections import Detections
 from .dnn import caffe as caffe_file
 from .dnn.backends import CPU
-from .dnn.log_level import quiet_opencv
 from .dnn.model_file import load_model
 from .dnn.preprocess import images_to_blob
 from .dnn.startup import start_model
 from .errors import BackendError, ModelFileError, SqdetError
+from .media.find import find_sources
+from .media.sources import Frame
 from .util.fork_safe_lock import ForkSafeLock
 from .util.images import check_image
+from .util.log_level import quiet_opencv
 
 # The heads that `python -m export` writes: output names and, per image, their shapes in anchors and classes.
 HEADS = {
@@ -140,6 +142,28 @@ class Detector:
             candidates = self.candidates(tensors, self.score_threshold)
             found.append(finish(*candidates, self.spec, image.shape[1::-1], self.nms_threshold))
         return found
+
+    def stream(
+        self, source: str | int | Path, *, reconnect: float | None = None
+    ) -> Generator[tuple[Frame, Detections], None, None]:
+        """Detects in every frame of a video, or in the newest one of a camera or stream, however slow the net is.
+
+        Args:
+            source: a path, camera number or stream URL; also an image, folder or glob.
+            reconnect: seconds after which a camera or stream that ended is opened again; None: it is not.
+
+        Yields:
+            the `Frame` (image_bgr, index, seconds, skipped ...) and its `Detections`.
+
+        Raises:
+            SourceError: there is no such source, it cannot be opened, or it stalls.
+
+        >>> for frame, found in detector.stream(0):                     # doctest: +SKIP
+        ...     cv2.imshow("found", draw(frame.image_bgr, found))
+        """
+        for one in find_sources([str(source)]):
+            for frame in one.frames(reconnect):
+                yield frame, self(frame.image_bgr)
 
     def forward(self, blob: np.ndarray) -> list[np.ndarray]:
         """The raw tensors, in the order of HEADS, for an (N, 3, height, width) float32 blob from `images_to_blob`."""

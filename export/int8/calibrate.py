@@ -12,7 +12,8 @@ from tqdm import tqdm
 
 from sqdet_cv.dnn.preprocess import images_to_blob
 from sqdet_cv.errors import SourceError
-from sqdet_cv.media.sources import find_sources, read_image
+from sqdet_cv.media.find import find_sources
+from sqdet_cv.media.sources import read_image
 from sqdet_cv.spec.detector_spec import ModelSpec
 
 from ..errors import ExportError

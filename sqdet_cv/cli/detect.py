@@ -15,8 +15,8 @@ from ..detections import Detections
 from ..detector import Detector
 from ..dnn.backends import BACKENDS
 from ..errors import SqdetError
+from ..media.find import find_sources
 from ..media.pipeline import SourceResult, detect_sources
-from ..media.sources import find_sources
 from ..media.window import Window
 from ..media.writers import csv_recorder, json_recorder, plan_outputs
 from ..util.interrupt import CtrlC
@@ -60,6 +60,7 @@ def add(commands: argparse._SubParsersAction) -> None:
     add("--out", type=Path, metavar="DIR", help="write annotated images and videos here")
     add("--json", metavar="FILE", help="write detections as JSON; - for stdout")
     add("--csv", metavar="FILE", help="write detections as CSV; - for stdout")
+    add("--reconnect", type=_seconds, metavar="S", help="open a camera or stream that ended again after S seconds")
     add("--show", action="store_true", help="show results in a window; q or Esc ends, any other key goes on")
     add("--quiet", action="store_true", help="print errors only")
 
@@ -91,6 +92,7 @@ def run(arguments: argparse.Namespace) -> int:
             window=window,
             stop=lambda: ctrl_c.pressed,
             on_frame=progress.update,
+            reconnect=arguments.reconnect,
         )
         failed = _report(results, progress, None if arguments.quiet else human)
     if ctrl_c.pressed:
@@ -107,16 +109,23 @@ def _check_outputs(arguments: argparse.Namespace) -> None:
 
 
 def _report(results: Iterable[SourceResult], progress: _Progress, human: TextIO | None) -> int:
-    """Prints a line for each source, none where `human` is None; returns how many failed."""
+    """Prints a line for each source, none where `human` is None; returns how many failed or had damaged frames."""
     failed = 0
     for result in results:
         progress.clear()
         if result.error is not None:
             print(f"sqdet: {result.error}", file=sys.stderr)
-            failed += 1
-        elif human is not None:
+        failed += result.error is not None or bool(result.skipped and not result.source.is_live)
+        if human is not None and (result.error is None or result.frames):
             print(_describe(result), file=human, flush=True)
     return failed
+
+
+def _seconds(text: str) -> float:
+    value = float(text)
+    if not 0 < value < float("inf"):
+        raise argparse.ArgumentTypeError(f"{text}: expected seconds, above 0")
+    return value
 
 
 class _Progress:
@@ -162,8 +171,10 @@ def _objects(detections: Detections) -> str:
 
 
 def _summary(result: SourceResult) -> str:
-    """ "28 of 30 frames at 25.1 fps; cat in 28, dog in 3 -> out/clip.mp4"."""
+    """ "28 of 30 frames at 25.1 fps, 2 damaged; cat in 28, dog in 3 -> out/clip.mp4"."""
     of_all = f" of {result.frame_count}" if result.frame_count not in (None, result.frames) else ""
     classes = ", ".join(f"{label} in {count}" for label, count in result.frames_with.most_common()) or "nothing"
     arrow = f" -> {result.path}" if result.path else ""
-    return f"{result.frames}{of_all} frames at {result.fps:.1f} fps; {classes}{arrow}"
+    how = "passed over" if result.source.is_live else "damaged"
+    skipped = f", {result.skipped} {how}" if result.skipped else ""
+    return f"{result.frames}{of_all} frames at {result.fps:.1f} fps{skipped}; {classes}{arrow}"

@@ -7,8 +7,8 @@ from collections.abc import Callable
 import cv2
 
 from ..errors import ModelFileError
+from ..util.log_level import quiet_opencv
 from ..util.opencv_errors import error_text
-from .log_level import quiet_opencv
 
 
 def import_network(importer: Callable[[], cv2.dnn.Net], kind: str, name: str) -> cv2.dnn.Net:

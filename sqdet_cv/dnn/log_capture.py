@@ -9,8 +9,8 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from ..util.log_level import INFO, log_level
 from ..util.stderr import own_descriptors
-from .log_level import INFO, log_level
 
 
 @contextmanager

@@ -11,10 +11,10 @@ import cv2
 import numpy as np
 
 from ..errors import BackendError, ModelFileError
+from ..util.log_level import quiet_opencv
 from ..util.opencv_errors import error_text
 from .backends import CPU, Backend, choose_backend, expects_cuda
 from .log_capture import captured_log
-from .log_level import quiet_opencv
 from .placement import require_computed_on
 
 Outputs = TypeVar("Outputs")

@@ -1,8 +1,9 @@
 """Pixels in and out: images, videos, cameras and streams, drawing, windows."""
 
 from .annotate import FONT, draw, write_text
+from .find import find_sources
 from .pipeline import SourceResult, detect_sources
-from .sources import Frame, Source, find_sources, read_image
+from .sources import Frame, Source, read_image
 from .window import QUIT_KEYS, Window
 from .writers import VideoFile, plan_outputs, write_image
 

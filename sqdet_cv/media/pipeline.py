@@ -14,7 +14,7 @@ import numpy as np
 from ..detections import Detections
 from ..errors import SqdetError
 from .annotate import draw
-from .sources import Source
+from .sources import Frame, Source
 from .window import QUIT_KEYS, Window
 from .writers import Recorder, VideoFile, write_image
 
@@ -29,6 +29,7 @@ class SourceResult:
         source: an image, video, camera or stream.
         frames: how many frames were searched.
         frame_count: how many the source has by its own account; None: it gives none.
+        skipped: frames that were not searched: damaged ones of a file, or those that a camera or stream sent meanwhile.
         frames_with: class name to the number of frames that it was found in.
         detections: those of the last frame, so of an image all there are.
         detect_seconds: time the detector took, in all frames.
@@ -40,6 +41,7 @@ class SourceResult:
     source: Source
     frames: int = 0
     frame_count: int | None = None
+    skipped: int = 0
     frames_with: Counter[str] = field(default_factory=Counter)
     detections: Detections = field(default_factory=lambda: Detections(np.zeros((0, 4)), np.zeros(0), np.zeros(0), ()))
     detect_seconds: float = 0.0
@@ -62,6 +64,7 @@ def detect_sources(
     window: Window | None = None,
     stop: Callable[[], bool] = lambda: False,
     on_frame: Callable[[SourceResult], None] = lambda result: None,
+    reconnect: float | None = None,
 ) -> Iterator[SourceResult]:
     """Searches the sources one after the other; gives a result as soon as it is there.
 
@@ -75,6 +78,7 @@ def detect_sources(
         window: shows every frame. An image stays until a key is pressed; one of QUIT_KEYS ends the search.
         stop: asked after every frame; True ends the search, and what was written until then is complete.
         on_frame: told after every frame how far its source is.
+        reconnect: as of `Source.frames`.
 
     Raises:
         OSError: a result cannot be written.
@@ -83,7 +87,8 @@ def detect_sources(
     >>> for result in detect_sources(Detector(), sources, plan_outputs(sources, "out")):  # doctest: +SKIP
     ...     print(result.source, dict(result.frames_with), result.path)
     """
-    return _Search(detector, recorders, window, stop, on_frame).results(sources, outputs or [None] * len(sources))
+    search = _Search(detector, recorders, window, stop, on_frame, reconnect)
+    return search.results(sources, outputs or [None] * len(sources))
 
 
 @dataclass
@@ -93,6 +98,7 @@ class _Search:
     window: Window | None
     stop: Callable[[], bool]
     on_frame: Callable[[SourceResult], None]
+    reconnect: float | None
     quit: bool = field(default=False, init=False)  # asked for in the window
 
     def results(self, sources: Sequence[Source], outputs: Sequence[Path | None]) -> Iterator[SourceResult]:
@@ -112,35 +118,36 @@ class _Search:
         start = time.perf_counter()
         video: VideoFile | None = None
         # closing releases a camera now, not when Python collects it
-        with closing(result.source.frames()) as frames, ExitStack() as files:
+        with closing(result.source.frames(self.reconnect, self._stopped)) as frames, ExitStack() as files:
             for frame in frames:
-                self._detect(result, frame.index, frame.image_bgr)
+                self._detect(result, frame)
                 if output is not None or self.window is not None:
                     drawn = draw(frame.image_bgr, result.detections)
                 if output is not None and result.source.is_still:
                     write_image(output, drawn)
                 elif output is not None:
                     video = video or files.enter_context(VideoFile(output, frame.fps))
-                    video.write(drawn)
+                    video.write(drawn, frame.seconds)
                 if self.window is not None:
                     self.window.show(drawn)
                     if not result.source.is_still:
                         self.quit = self.window.poll(1) in QUIT_KEYS
                 result.frame_count = frame.frame_count
+                result.skipped += frame.skipped
                 result.seconds = time.perf_counter() - start
                 self.on_frame(result)
                 if self._stopped():
                     break
         result.path = video.path if video else output
 
-    def _detect(self, result: SourceResult, index: int, image_bgr: np.ndarray) -> None:
+    def _detect(self, result: SourceResult, frame: Frame) -> None:
         start = time.perf_counter()
-        result.detections = self.detector(image_bgr)
+        result.detections = self.detector(frame.image_bgr)
         result.detect_seconds += time.perf_counter() - start
         result.frames += 1
         result.frames_with.update(dict.fromkeys(result.detections.labels, 1))  # not a set: its order would change
         for record in self.recorders:
-            record(str(result.source), index, image_bgr, result.detections)
+            record(str(result.source), frame, result.detections)
 
     def _wait_for_key(self, window: Window) -> None:
         key = None

@@ -1,34 +1,28 @@
-"""Where frames come from: an image, a folder, a glob, a video, a camera or a stream.
-
->>> for source in find_sources(["images", "clip.mp4", "0"]):  # doctest: +SKIP
-...     for frame in source.frames():
-...         print(source, frame.index, frame.image_bgr.shape)
-"""
+"""Where frames come from: an image, a video, a camera or a stream. `find_sources` finds them."""
 
 from __future__ import annotations
 
-import glob
 import math
 import re
-from collections.abc import Generator, Iterable
+import time
+from collections.abc import Callable, Generator
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
-from urllib.parse import urlsplit
+from pathlib import Path
 
 import cv2
 import numpy as np
 
 from ..errors import SourceError
+from ..util.log_level import quiet_opencv
 from ..util.opencv_errors import error_text
 from ..util.stderr import muted_stderr
+from .live import POLL_SECONDS, LiveReader, Stalled
 
-# What a folder or glob picks up. A file that is named outright may have any suffix.
-IMAGE_SUFFIXES = frozenset(
-    ".jpg .jpeg .jpe .png .bmp .dib .webp .tif .tiff .gif .avif .jp2 .ppm .pgm .pbm .pnm".split()
-)
-VIDEO_SUFFIXES = frozenset(".mp4 .m4v .mov .avi .mkv .webm .mpg .mpeg .wmv .flv .ts .mts .m2ts .3gp .ogv".split())
+STREAM_TIMEOUT_MS = 10_000  # OpenCV's own 30 s is long to look at
+STALL_SECONDS = 8.0  # less, or OpenCV says first that a stalled stream has ended
+MOST_DAMAGED = 100  # unreadable frames in a row, after which a file counts as ended, whatever its header says
 
-STREAM_TIMEOUT_MS = 10_000  # OpenCV's own 30 s is long to look at, and Ctrl-C waits for it
+DEFAULT_FPS = 25.0  # for a source that does not know its own
 
 EXPECTED = "an image, folder, glob, video file, camera number or stream URL"
 
@@ -41,6 +35,9 @@ class Frame:
         image_bgr: (H, W, 3) uint8.
         index: position in its source, from 0.
         fps: frames per second; None for a still and where the source does not know it.
+        seconds: since the first frame: by the file's time stamps, or by the clock for a camera or stream; a still: 0.
+        skipped: frames just before it that were not given: a file's damaged ones; those that a camera or stream sent
+            while the frame before was worked on.
         frame_count: frames in the source (1 for a still; what a video's header says); None for a camera or stream.
     """
 
@@ -48,6 +45,8 @@ class Frame:
     index: int
     fps: float | None
     frame_count: int | None
+    seconds: float = 0.0
+    skipped: int = 0
 
 
 @dataclass(frozen=True)
@@ -67,36 +66,99 @@ class Source:
     @property
     def is_live(self) -> bool:
         """True for a camera or stream, which may have no end."""
-        return isinstance(self.address, int) or _is_url(self.address)
+        return isinstance(self.address, int) or is_url(self.address) or self.address.startswith("/dev/video")
 
     def __str__(self) -> str:
         if isinstance(self.address, int):
             return f"camera {self.address}"
         return re.sub(r"//[^/@]*@", "//***@", self.address) if self.is_live else self.address  # no password in logs
 
-    def frames(self) -> Generator[Frame, None, None]:
-        """Its frames, to the end.
+    def frames(
+        self, reconnect: float | None = None, stop: Callable[[], bool] = lambda: False
+    ) -> Generator[Frame, None, None]:
+        """Its frames, to the end. Of a camera or stream always the newest one.
+
+        Args:
+            reconnect: seconds after which a camera or stream that ended, stalled or does not open is opened again, for
+                ever; None: it is not.
+            stop: asked while waiting; True ends the frames.
 
         Raises:
-            SourceError: it cannot be opened, or gives no frame at all.
+            SourceError: it cannot be opened, gives no frame at all, or (a camera or stream) stalls.
         """
         if self.is_still:
             yield Frame(read_image(str(self.address)), 0, None, 1)
-            return
+        elif self.is_live:
+            with quiet_opencv():  # which says in its words that a stream stalls
+                yield from self._live_frames(reconnect, stop)
+        else:
+            yield from self._file_frames()
+
+    def _file_frames(self) -> Generator[Frame, None, None]:
         capture = self._open()
         try:
             fps, frame_count = self._timing(capture)
-            index = 0
-            while True:
-                ok, image_bgr = capture.read()
-                if not ok:
+            index = damaged = 0
+            while damaged < MOST_DAMAGED:
+                with muted_stderr():  # FFmpeg's words about a damaged frame
+                    ok, image_bgr = capture.read()
+                if ok:
+                    milliseconds = capture.get(cv2.CAP_PROP_POS_MSEC)
+                    known = math.isfinite(milliseconds) and milliseconds >= 0
+                    seconds = milliseconds / 1000 if known else (index + damaged) / (fps or DEFAULT_FPS)
+                    index += damaged
+                    yield Frame(_to_bgr(image_bgr), index, fps, frame_count, seconds, damaged)
+                    index, damaged = index + 1, 0
+                elif index + damaged >= (frame_count or 0):
                     break
-                yield Frame(_to_bgr(image_bgr), index, fps, frame_count)
-                index += 1
+                else:  # perhaps one frame of many; what follows may be read
+                    damaged += 1
             if index == 0:
                 raise SourceError(f"{self}: opened, but not one frame could be read from it")
         finally:
             capture.release()
+
+    def _live_frames(self, reconnect: float | None, stop: Callable[[], bool]) -> Generator[Frame, None, None]:
+        index, start = 0, None
+        while True:
+            failure = None
+            try:
+                for image_bgr, fps, skipped in self._connection(stop):
+                    index += skipped
+                    now = time.monotonic()
+                    start = now if start is None else start
+                    yield Frame(_to_bgr(image_bgr), index, fps, None, now - start, skipped)
+                    index += 1
+            except SourceError as error:
+                failure = error
+            if stop():
+                return
+            if reconnect is None:
+                if failure:
+                    raise failure
+                return
+            end = time.monotonic() + reconnect
+            while time.monotonic() < end:
+                if stop():
+                    return
+                time.sleep(min(POLL_SECONDS, reconnect))
+
+    def _connection(self, stop: Callable[[], bool]) -> Generator[tuple[np.ndarray, float | None, int], None, None]:
+        """Frames, frame rates and numbers of frames passed over, until the camera or stream ends."""
+        capture = self._open()
+        fps, _ = self._timing(capture)
+        reader, is_first = LiveReader(capture), True
+        try:
+            while taken := reader.take(STALL_SECONDS, stop):
+                image_bgr, skipped = taken
+                yield image_bgr, fps, skipped
+                is_first = False
+            if is_first and not stop():
+                raise SourceError(f"{self}: opened, but not one frame could be read from it")
+        except Stalled:
+            raise SourceError(f"{self}: stalled: no frame for {STALL_SECONDS:g} s") from None
+        finally:
+            reader.close()
 
     def _open(self) -> cv2.VideoCapture:
         timeouts = [cv2.CAP_PROP_OPEN_TIMEOUT_MSEC, STREAM_TIMEOUT_MS]
@@ -120,25 +182,6 @@ class Source:
         known_fps = fps if math.isfinite(fps) and 0 < fps <= 1000 else None
         known_count = int(count) if not self.is_live and math.isfinite(count) and count > 0 else None
         return known_fps, known_count
-
-
-def find_sources(arguments: Iterable[str]) -> list[Source]:
-    """The sources that the arguments of a command line stand for: each file once, in the order given, folders sorted.
-
-    Opens nothing. A folder is searched with all its sub-folders; files and folders that begin with a dot are left
-    out. Digits are a camera number; a file called "0" is "./0".
-
-    Raises:
-        SourceError: a file is missing or empty, or a folder or glob has no images or videos.
-
-    >>> [source.name for source in find_sources(["images", "0"])]  # doctest: +SKIP
-    ['cat.jpg', 'sub/dog.png', 'camera-0']
-    """
-    sources: dict[str | int, Source] = {}
-    for argument in arguments:
-        for source in _expand(str(argument)):
-            sources.setdefault(source.address, source)
-    return list(sources.values())
 
 
 def read_image(path: str | Path) -> np.ndarray:
@@ -166,90 +209,8 @@ def read_image(path: str | Path) -> np.ndarray:
     return image_bgr
 
 
-def _expand(argument: str) -> list[Source]:
-    if not argument:  # a shell variable that is not set; Path would take it for the current folder
-        raise SourceError(f"an empty name; expected {EXPECTED}")
-    if argument.isascii() and argument.isdigit():
-        return [Source(int(argument), f"camera-{int(argument)}", is_still=False)]
-    if _is_url(argument):
-        return [Source(argument, _stream_name(argument), is_still=False)]
-    path = Path(argument)
-    try:
-        if path.is_dir():
-            return _in_folder(path)
-        if path.is_file():
-            return [_file(path, path.name)]
-        if path.exists():  # a device such as /dev/video2
-            return [Source(str(path), path.name, is_still=False)]
-        if glob.has_magic(argument):
-            return _in_glob(argument)
-    except OSError as error:  # no permission, a name too long
-        raise SourceError(f"{argument}: cannot be looked up: {error.strerror}") from None
-    raise SourceError(f"{argument}: no such file or folder; expected {EXPECTED}")
-
-
-def _in_folder(folder: Path) -> list[Source]:
-    paths = sorted(path for path in folder.rglob("*") if _is_medium(path.relative_to(folder)) and path.is_file())
-    if not paths:
-        raise SourceError(f"{folder}: the folder holds no image or video ({_suffixes()})")
-    return [_file(path, path.relative_to(folder).as_posix(), check=False) for path in paths]
-
-
-def _in_glob(pattern: str) -> list[Source]:
-    fixed = []  # the part before the first wildcard: results keep their sub-folders below it
-    for part in Path(pattern).parts[:-1]:
-        if glob.has_magic(part):
-            break
-        fixed.append(part)
-    base = Path(*fixed)
-    found = sorted(Path(name) for name in glob.glob(pattern, recursive=True))
-    paths = [path for path in found if _is_medium(path.relative_to(base)) and path.is_file()]
-    if not paths:
-        raise SourceError(f"{pattern}: the pattern matches no image or video ({_suffixes()})")
-    return [_file(path, path.relative_to(base).as_posix(), check=False) for path in paths]
-
-
-def _file(path: Path, name: str, check: bool = True) -> Source:
-    # Within a folder an empty file is one damaged image of many, which must not keep the others from being read.
-    if check and path.stat().st_size == 0:
-        raise SourceError(f"{path}: the file is empty; expected an image or video")
-    suffix = path.suffix.lower()
-    if suffix not in IMAGE_SUFFIXES | VIDEO_SUFFIXES and _is_text(path):
-        raise SourceError(f"{path}: a text file; expected {EXPECTED}")
-    is_still = suffix in IMAGE_SUFFIXES or (suffix not in VIDEO_SUFFIXES and _has_image_header(path))
-    return Source(str(path), str(PurePosixPath(name)), is_still)
-
-
-def _has_image_header(path: Path) -> bool:
-    with muted_stderr():
-        return cv2.haveImageReader(str(path))
-
-
-def _is_text(path: Path) -> bool:
-    # FFmpeg would play a .txt or .nfo as a video of its letters.
-    with path.open("rb") as file:
-        head = file.read(4096)
-    return b"\0" not in head and not any(byte < 9 or byte > 126 for byte in head)
-
-
-def _is_medium(relative: Path) -> bool:
-    visible = not any(part.startswith(".") and part != ".." for part in relative.parts)
-    return visible and relative.suffix.lower() in IMAGE_SUFFIXES | VIDEO_SUFFIXES
-
-
-def _suffixes() -> str:
-    return "looked for .jpg, .png, .webp, .mp4, .avi, .mkv and the like"
-
-
-def _is_url(address: str) -> bool:
+def is_url(address: str) -> bool:
     return re.match(r"[A-Za-z][A-Za-z0-9+.-]*://", address) is not None
-
-
-def _stream_name(url: str) -> str:
-    # The host and path, without user and password, as one file name.
-    parts = urlsplit(url)
-    host_and_path = parts.netloc.rpartition("@")[2] + parts.path
-    return "stream-" + (re.sub(r"[^A-Za-z0-9.]+", "-", host_and_path).strip("-.") or "0")
 
 
 def _to_bgr(image: np.ndarray) -> np.ndarray:

@@ -18,7 +18,7 @@ from ..detections import Detections
 from ..errors import SqdetError
 from ..util.atomic_files import atomic_path, write_bytes_atomically
 from ..util.stderr import muted_stderr
-from .sources import Source
+from .sources import DEFAULT_FPS, Frame, Source
 
 # Encoders that OpenCV always has; an image of another kind is written as PNG.
 IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff"})
@@ -26,11 +26,11 @@ IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".
 # Tried in this order: every pip wheel has the first, an OpenCV without FFmpeg only the second.
 VIDEO_CODECS = ((".mp4", "mp4v"), (".avi", "MJPG"))
 
-DEFAULT_FPS = 25.0  # for a source that does not know its own
+MOST_REPEATS = 100_000  # of one frame in a video, however long the source says that it lasts: an hour at 25 a second
 
-CSV_COLUMNS = ("source", "frame", "label", "class_id", "score", "x1", "y1", "x2", "y2")
+CSV_COLUMNS = ("source", "frame", "seconds", "label", "class_id", "score", "x1", "y1", "x2", "y2")
 
-Recorder = Callable[[str, int, np.ndarray, Detections], None]
+Recorder = Callable[[str, Frame, Detections], None]
 
 
 def plan_outputs(sources: Sequence[Source], folder: Path) -> list[Path]:
@@ -78,7 +78,8 @@ def write_image(path: Path, image_bgr: np.ndarray) -> None:
 class VideoFile:
     """A video that appears at `stem` + ".mp4" (".avi" where this OpenCV cannot write MP4) when its block ends well.
 
-    The first frame gives the size; later ones are fitted to it. Without frames there is no file.
+    The first frame gives the size, made even by a repeated row or column, as codecs want it; later ones are fitted.
+    Without frames there is no file.
 
     Args:
         fps: frames per second; None: 25.
@@ -96,6 +97,7 @@ class VideoFile:
         self._files = ExitStack()
         self._writer: Any = None  # a cv2.VideoWriter, once the size is known
         self._size_wh = (0, 0)
+        self._count, self._start, self._last = 0, 0.0, np.empty(0)  # frames written, seconds of the first, the last
 
     def __enter__(self) -> VideoFile:
         return self
@@ -105,14 +107,40 @@ class VideoFile:
             self._writer.release()  # writes the index, so before the move
         self._files.__exit__(*error)  # type: ignore[arg-type]  # what Python hands to __exit__
 
-    def write(self, image_bgr: np.ndarray) -> None:
-        """Appends a frame. Raises SqdetError if no codec opens."""
+    def write(self, image_bgr: np.ndarray, seconds: float | None = None) -> None:
+        """Appends a frame.
+
+        Args:
+            seconds: when it was seen. It then comes at that time after the first one: the frame before it is repeated,
+                or it is left out where there are more than the video's `fps`. None: it is the next frame.
+
+        Raises:
+            SqdetError: no codec opens.
+        """
         size_wh = image_bgr.shape[1::-1]
         if self._writer is None:
-            self._open(size_wh)
-        elif size_wh != self._size_wh:  # cv2 would drop it without a word
-            image_bgr = cv2.resize(image_bgr, self._size_wh)
+            self._open((size_wh[0] + size_wh[0] % 2, size_wh[1] + size_wh[1] % 2))
+            self._start = seconds or 0.0
+        if size_wh != self._size_wh:  # cv2 would drop it without a word
+            image_bgr = self._fitted(image_bgr)
+        if seconds is not None:
+            due = round((seconds - self._start) * self._fps)
+            if self._count > due:
+                return
+            for _ in range(min(due - self._count, MOST_REPEATS)):
+                self._append(self._last)
+        self._append(image_bgr)
+
+    def _append(self, image_bgr: np.ndarray) -> None:
         self._writer.write(image_bgr)
+        self._last = image_bgr
+        self._count += 1
+
+    def _fitted(self, image_bgr: np.ndarray) -> np.ndarray:
+        missing = self._size_wh[0] - image_bgr.shape[1], self._size_wh[1] - image_bgr.shape[0]
+        if set(missing) <= {0, 1}:
+            return cv2.copyMakeBorder(image_bgr, 0, missing[1], 0, missing[0], cv2.BORDER_REPLICATE)
+        return cv2.resize(image_bgr, self._size_wh)
 
     def _open(self, size_wh: tuple[int, int]) -> None:
         for suffix, codec in VIDEO_CODECS:
@@ -133,17 +161,17 @@ class VideoFile:
 
 @contextmanager
 def json_recorder(target: str) -> Iterator[Recorder]:
-    """Gives `record(source, frame, image_bgr, detections)`; writes a JSON array, one object and line per frame.
+    """Gives `record(source, frame, detections)`; writes a JSON array, one object and line per frame.
 
-    `target` is a path, or "-" for stdout. An object has the keys source, frame, width, height, detections; a detection
-    label, class_id, score, box_xyxy in pixels.
+    `target` is a path, or "-" for stdout. An object has the keys source, frame, seconds, width, height, detections; a
+    detection label, class_id, score, box_xyxy in pixels.
     """
     with _text_output(target) as file:
         separator = "[\n"
 
-        def record(source: str, frame: int, image_bgr: np.ndarray, detections: Detections) -> None:
+        def record(source: str, frame: Frame, detections: Detections) -> None:
             nonlocal separator
-            height, width = image_bgr.shape[:2]
+            height, width = frame.image_bgr.shape[:2]
             found = [
                 {
                     "label": one.label,
@@ -153,7 +181,8 @@ def json_recorder(target: str) -> Iterator[Recorder]:
                 }
                 for one in detections
             ]
-            entry = {"source": source, "frame": frame, "width": width, "height": height, "detections": found}
+            entry = {"source": source, "frame": frame.index, "seconds": round(frame.seconds, 3)}
+            entry |= {"width": width, "height": height, "detections": found}
             file.write(separator + json.dumps(entry))
             separator = ",\n"
 
@@ -168,10 +197,11 @@ def csv_recorder(target: str) -> Iterator[Recorder]:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(CSV_COLUMNS)
 
-        def record(source: str, frame: int, image_bgr: np.ndarray, detections: Detections) -> None:
+        def record(source: str, frame: Frame, detections: Detections) -> None:
+            start = [source, frame.index, round(frame.seconds, 3)]
             for one in detections:
                 box = [round(value, 2) for value in one.box_xyxy]
-                writer.writerow([source, frame, one.label, one.class_id, round(one.score, 4), *box])
+                writer.writerow([*start, one.label, one.class_id, round(one.score, 4), *box])
 
         yield record
 

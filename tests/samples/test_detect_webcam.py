@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from sqdet_cv import Detections
-from sqdet_cv.media.sources import find_sources
+from sqdet_cv.media.find import find_sources
 from sqdet_cv.media.writers import VideoFile
 
 SAMPLE = Path(__file__).parents[2] / "samples" / "detect_webcam.py"

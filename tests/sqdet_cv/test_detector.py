@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from sqdet_cv import BackendError, Detector, ModelFileError, ModelSpec, SqdetError
+from sqdet_cv.media.writers import VideoFile
 from tests.released import DETECTIONS, MODEL, PHOTOS, PICTURES, SCORE_THRESHOLD, released_onnx, write_released
 from tests.same_detections import as_rows, assert_same_detections
 
@@ -64,6 +65,18 @@ def test_a_threshold_set_later_is_checked(detector, name, value):
     with pytest.raises(SqdetError, match=f"{name} is {value!r}"):
         setattr(detector, name, value)
     assert getattr(detector, name) == before
+
+
+def test_a_stream_of_frames_and_what_was_found(detector, tmp_path):
+    image = read("cat.jpg")
+    with VideoFile(tmp_path / "clip", 10.0) as video:
+        for _ in range(3):
+            video.write(image)
+    given = list(detector.stream(video.path))
+    assert [frame.index for frame, _ in given] == [0, 1, 2]
+    assert [found[0].label for _, found in given] == ["cat"] * 3
+    (alone,) = detector.stream(PICTURES / "cat.jpg")
+    np.testing.assert_array_equal(alone[1].boxes_xyxy, detector(image).boxes_xyxy)
 
 
 def test_batch_gives_what_single_calls_give(detector):

@@ -16,7 +16,7 @@ import pytest
 
 from sqdet_cv import Classifier, Detector, ModelFileError, ModelSpec
 from sqdet_cv.compat.detection_model import SqueezeDetModel
-from sqdet_cv.dnn.log_level import _log
+from sqdet_cv.util.log_level import _log
 from tests.released import PHOTOS, write_released
 
 from .threads import in_forked_child, in_threads

@@ -15,7 +15,7 @@ import torch
 from torch.utils.data import Dataset
 
 from sqdet_cv.dnn.preprocess import classifier_blob, images_to_blob
-from sqdet_cv.media.sources import IMAGE_SUFFIXES
+from sqdet_cv.media.find import IMAGE_SUFFIXES
 from sqdet_cv.spec.classifier_spec import ClassifierSpec
 
 from ..common.errors import TrainError

@@ -12,7 +12,7 @@ import pytest
 
 from sqdet_cv import Detections
 from sqdet_cv.cli import main as cli
-from sqdet_cv.media.sources import find_sources
+from sqdet_cv.media.find import find_sources
 from sqdet_cv.media.writers import VideoFile
 
 ROOT = Path(__file__).parents[3]
@@ -72,6 +72,26 @@ def save_video(name, frames=12):
         for number in range(frames):
             video.write(np.full((48, 64, 3), number * 5 % 256, np.uint8))
     return str(video.path)
+
+
+def save_mjpg(name, frames, size_wh=(64, 48)):
+    """A Motion JPEG: each frame is a JPEG of its own, and can be damaged alone."""
+    writer = cv2.VideoWriter(name, cv2.VideoWriter_fourcc(*"MJPG"), 10.0, size_wh)
+    for number in range(frames):
+        writer.write(np.full((size_wh[1], size_wh[0], 3), number * 20 % 256, np.uint8))
+    writer.release()
+    return name
+
+
+def damage_frame(name, number):
+    """Fills a frame of an AVI with zeros."""
+    data = bytearray(Path(name).read_bytes())
+    start = data.index(b"movi")
+    for _ in range(number + 1):
+        start = data.index(b"00dc", start) + 8  # a chunk's name and length
+    length = int.from_bytes(data[start - 4 : start], "little")
+    data[start : start + length] = bytes(length)
+    Path(name).write_bytes(data)
 
 
 def count_frames(path):

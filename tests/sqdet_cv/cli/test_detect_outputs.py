@@ -11,7 +11,7 @@ import pytest
 from sqdet_cv.media.sources import Source
 from sqdet_cv.media.writers import VideoFile, plan_outputs
 
-from .detect_runs import all_files, count_frames, detect, save_image, save_video
+from .detect_runs import all_files, count_frames, damage_frame, detect, save_image, save_mjpg, save_video
 
 # -- images and videos that are written ---------------------------------------------------------------------------
 
@@ -102,6 +102,7 @@ def test_json_of_images_and_videos():
     assert entries[0] == {
         "source": name,
         "frame": 0,
+        "seconds": 0.0,
         "width": 80,
         "height": 60,
         "detections": [
@@ -110,6 +111,14 @@ def test_json_of_images_and_videos():
             {"label": "cat", "class_id": 7, "score": 0.4, "box_xyxy": [3.0, 3.0, 8.0, 8.0]},
         ],
     }
+
+
+def test_a_damaged_frame_costs_itself_alone(capsys):
+    damage_frame(save_mjpg("clip.avi", frames=12), 5)
+    assert detect("clip.avi", "--json", "found.json") == 2
+    frames = [entry["frame"] for entry in json.loads(Path("found.json").read_text())]
+    assert frames == [0, 1, 2, 3, 4, 6, 7, 8, 9, 10, 11]
+    assert "11 of 12 frames" in (out := capsys.readouterr().out) and "1 damaged" in out
 
 
 def test_csv_of_an_image():
@@ -121,6 +130,7 @@ def test_csv_of_an_image():
     assert rows[0] == {
         "source": name,
         "frame": "0",
+        "seconds": "0.0",
         "label": "cat",
         "class_id": "7",
         "score": "0.91",

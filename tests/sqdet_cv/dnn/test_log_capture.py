@@ -8,7 +8,7 @@ import cv2
 import pytest
 
 from sqdet_cv.dnn.log_capture import captured_log
-from sqdet_cv.dnn.log_level import quiet_opencv
+from sqdet_cv.util.log_level import quiet_opencv
 
 
 def test_takes_lines_of_c_and_gives_the_descriptors_back(capfd):

@@ -51,7 +51,7 @@ def test_frames_of_a_video_are_counted_by_class_and_recorded():
     (result,) = detect_sources(
         find_bright,
         [source],
-        recorders=[lambda name, index, image_bgr, found: recorded.append((name, index, len(found)))],
+        recorders=[lambda name, frame, found: recorded.append((name, frame.index, len(found)))],
         on_frame=lambda result: told.append(result.frames),
     )
     assert recorded == [(str(source), index, count) for index, count in enumerate([0, 0, 2, 2, 2])]

@@ -22,7 +22,7 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from sqdet_cv.media.sources import IMAGE_SUFFIXES
+from sqdet_cv.media.find import IMAGE_SUFFIXES
 
 from ...common.errors import TrainError
 from ..cache import read_image

@@ -7,7 +7,7 @@ from contextlib import AbstractContextManager, contextmanager
 
 import cv2
 
-from ..util.fork_safe_lock import ForkSafeLock
+from .fork_safe_lock import ForkSafeLock
 
 SILENT, INFO = 0, 4  # cv2.utils.logging.LOG_LEVEL_..., which 4.10 does not have
 # 4.10 has the pair in cv2 itself, later versions in cv2.utils.logging
