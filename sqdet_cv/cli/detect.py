@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
+import threading
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from contextlib import ExitStack
 from pathlib import Path
 from typing import TextIO
@@ -57,7 +59,7 @@ def add(commands: argparse._SubParsersAction) -> None:
     )
     names = ", ".join(backend.name for backend in BACKENDS)
     add("--backend", default="auto", help=f"auto, {names}; `sqdet info` says which are here (default: auto)")
-    add("--out", type=Path, metavar="DIR", help="write annotated images and videos here")
+    add("--out", type=_folder, metavar="DIR", help="write annotated images and videos here")
     add("--json", metavar="FILE", help="write detections as JSON; - for stdout")
     add("--csv", metavar="FILE", help="write detections as CSV; - for stdout")
     add("--reconnect", type=_seconds, metavar="S", help="open a camera or stream that ended again after S seconds")
@@ -76,12 +78,13 @@ def run(arguments: argparse.Namespace) -> int:
     window = Window("sqdet") if arguments.show else None
     progress = _Progress(visible=not arguments.quiet)
     human = sys.stderr if "-" in (arguments.json, arguments.csv) else sys.stdout
+    gone = threading.Event()  # set when nobody reads our output any more: `sqdet detect images | head`
     with ExitStack() as stack:
         ctrl_c = stack.enter_context(CtrlC())
         if window is not None:
             stack.callback(window.close)
         recorders = [
-            stack.enter_context(recorder(target))
+            stack.enter_context(recorder(target, gone.set))
             for recorder, target in ((json_recorder, arguments.json), (csv_recorder, arguments.csv))
             if target is not None
         ]
@@ -90,25 +93,30 @@ def run(arguments: argparse.Namespace) -> int:
             *(detector, sources, outputs),
             recorders=recorders,
             window=window,
-            stop=lambda: ctrl_c.pressed,
+            stop=lambda: ctrl_c.pressed or gone.is_set(),
             on_frame=progress.update,
             reconnect=arguments.reconnect,
         )
-        failed = _report(results, progress, None if arguments.quiet else human)
+        failed = _report(results, progress, None if arguments.quiet else human, gone.set)
+    if gone.is_set():
+        raise BrokenPipeError  # all files are whole now
     if ctrl_c.pressed:
         print("sqdet: interrupted; what was done until then is written", file=sys.stderr)
-        return 130
+        return ctrl_c.exit_code
     return 2 if failed else 0
 
 
 def _check_outputs(arguments: argparse.Namespace) -> None:
-    if arguments.json is not None and arguments.json == arguments.csv:
+    targets = [target for target in (arguments.json, arguments.csv) if target is not None]
+    if len({target if target == "-" else os.path.realpath(target) for target in targets}) < len(targets):
         raise SqdetError(f"--json and --csv both write to {arguments.json!r}; expected two targets")
     if arguments.out is not None and arguments.out.exists() and not arguments.out.is_dir():
         raise SqdetError(f"--out {arguments.out}: is a file; expected a folder")
 
 
-def _report(results: Iterable[SourceResult], progress: _Progress, human: TextIO | None) -> int:
+def _report(
+    results: Iterable[SourceResult], progress: _Progress, human: TextIO | None, on_gone: Callable[[], None]
+) -> int:
     """Prints a line for each source, none where `human` is None; returns how many failed or had damaged frames."""
     failed = 0
     for result in results:
@@ -117,8 +125,17 @@ def _report(results: Iterable[SourceResult], progress: _Progress, human: TextIO 
             print(f"sqdet: {result.error}", file=sys.stderr)
         failed += result.error is not None or bool(result.skipped and not result.source.is_live)
         if human is not None and (result.error is None or result.frames):
-            print(_describe(result), file=human, flush=True)
+            try:
+                print(_describe(result), file=human, flush=True)
+            except BrokenPipeError:
+                on_gone()
     return failed
+
+
+def _folder(text: str) -> Path:
+    if not text:  # a shell variable that is not set; Path would take it for the current folder
+        raise argparse.ArgumentTypeError("an empty name; expected a folder")
+    return Path(text)
 
 
 def _seconds(text: str) -> float:

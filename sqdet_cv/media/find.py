@@ -9,21 +9,21 @@ from __future__ import annotations
 
 import glob
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path, PurePosixPath
-from urllib.parse import urlsplit
 
 import cv2
 
 from ..errors import SourceError
 from ..util.stderr import muted_stderr
-from .sources import EXPECTED, Source, is_url
+from .sources import EXPECTED, Source, is_url, without_password
 
 # What a folder or glob picks up. A file that is named outright may have any suffix.
 IMAGE_SUFFIXES = frozenset(
     ".jpg .jpeg .jpe .png .bmp .dib .webp .tif .tiff .gif .avif .jp2 .ppm .pgm .pbm .pnm".split()
 )
 VIDEO_SUFFIXES = frozenset(".mp4 .m4v .mov .avi .mkv .webm .mpg .mpeg .wmv .flv .ts .mts .m2ts .3gp .ogv".split())
+TYPESCRIPT = frozenset({".ts", ".mts"})  # also suffixes of its files, which are text
 
 
 def find_sources(arguments: Iterable[str]) -> list[Source]:
@@ -41,14 +41,15 @@ def find_sources(arguments: Iterable[str]) -> list[Source]:
     sources: dict[str | int, Source] = {}
     for argument in arguments:
         for source in _expand(str(argument)):
-            sources.setdefault(source.address, source)
+            key = source.address if source.is_live else str(Path(str(source.address)).resolve())
+            sources.setdefault(key, source)
     return list(sources.values())
 
 
 def _expand(argument: str) -> list[Source]:
     if not argument:  # a shell variable that is not set; Path would take it for the current folder
         raise SourceError(f"an empty name; expected {EXPECTED}")
-    if argument.isascii() and argument.isdigit():
+    if argument.isascii() and argument.isdigit() and len(argument) < 6:  # a date is the name of a file
         return [Source(int(argument), f"camera-{int(argument)}", is_still=False)]
     if is_url(argument):
         return [Source(argument, _stream_name(argument), is_still=False)]
@@ -68,10 +69,20 @@ def _expand(argument: str) -> list[Source]:
 
 
 def _in_folder(folder: Path) -> list[Source]:
-    paths = sorted(path for path in folder.rglob("*") if _is_medium(path.relative_to(folder)) and path.is_file())
+    paths = sorted(path for path in _all_files(folder) if _is_medium(path, folder))
     if not paths:
         raise SourceError(f"{folder}: the folder holds no image or video ({_suffixes()})")
     return [_file(path, path.relative_to(folder).as_posix(), check=False) for path in paths]
+
+
+def _all_files(folder: Path, above: tuple[Path, ...] = ()) -> Iterator[Path]:
+    """Also in sub-folders that are links, unless they lead back to a folder above."""
+    above = (*above, folder.resolve())
+    for path in folder.iterdir():
+        if not path.is_dir():
+            yield path
+        elif path.resolve() not in above:
+            yield from _all_files(path, above)
 
 
 def _in_glob(pattern: str) -> list[Source]:
@@ -82,10 +93,12 @@ def _in_glob(pattern: str) -> list[Source]:
         fixed.append(part)
     base = Path(*fixed)
     found = sorted(Path(name) for name in glob.glob(pattern, recursive=True))
-    paths = [path for path in found if _is_medium(path.relative_to(base)) and path.is_file()]
+    paths = [path for path in found if _is_medium(path, base)]
     if not paths:
         raise SourceError(f"{pattern}: the pattern matches no image or video ({_suffixes()})")
-    return [_file(path, path.relative_to(base).as_posix(), check=False) for path in paths]
+    # without "..", by which results would leave their folder
+    names = (PurePosixPath(*(part for part in path.relative_to(base).parts if part != "..")) for path in paths)
+    return [_file(path, str(name), check=False) for path, name in zip(paths, names)]
 
 
 def _file(path: Path, name: str, check: bool = True) -> Source:
@@ -93,7 +106,7 @@ def _file(path: Path, name: str, check: bool = True) -> Source:
     if check and path.stat().st_size == 0:
         raise SourceError(f"{path}: the file is empty; expected an image or video")
     suffix = path.suffix.lower()
-    if suffix not in IMAGE_SUFFIXES | VIDEO_SUFFIXES and _is_text(path):
+    if suffix not in (IMAGE_SUFFIXES | VIDEO_SUFFIXES) - TYPESCRIPT and _is_text(path):
         raise SourceError(f"{path}: a text file; expected {EXPECTED}")
     is_still = suffix in IMAGE_SUFFIXES or (suffix not in VIDEO_SUFFIXES and _has_image_header(path))
     return Source(str(path), str(PurePosixPath(name)), is_still)
@@ -111,9 +124,12 @@ def _is_text(path: Path) -> bool:
     return b"\0" not in head and not any(byte < 9 or byte > 126 for byte in head)
 
 
-def _is_medium(relative: Path) -> bool:
-    visible = not any(part.startswith(".") and part != ".." for part in relative.parts)
-    return visible and relative.suffix.lower() in IMAGE_SUFFIXES | VIDEO_SUFFIXES
+def _is_medium(path: Path, folder: Path) -> bool:
+    visible = not any(part.startswith(".") and part != ".." for part in path.relative_to(folder).parts)
+    suffix = path.suffix.lower()
+    if not visible or suffix not in IMAGE_SUFFIXES | VIDEO_SUFFIXES or not path.is_file():
+        return False
+    return suffix not in TYPESCRIPT or not path.stat().st_size or not _is_text(path)
 
 
 def _suffixes() -> str:
@@ -122,6 +138,5 @@ def _suffixes() -> str:
 
 def _stream_name(url: str) -> str:
     # The host and path, without user and password, as one file name.
-    parts = urlsplit(url)
-    host_and_path = parts.netloc.rpartition("@")[2] + parts.path
+    host_and_path = without_password(url).partition("//")[2].removeprefix("***@").partition("?")[0]
     return "stream-" + (re.sub(r"[^A-Za-z0-9.]+", "-", host_and_path).strip("-.") or "0")

@@ -71,7 +71,7 @@ class Source:
     def __str__(self) -> str:
         if isinstance(self.address, int):
             return f"camera {self.address}"
-        return re.sub(r"//[^/@]*@", "//***@", self.address) if self.is_live else self.address  # no password in logs
+        return without_password(self.address) if self.is_live else self.address
 
     def frames(
         self, reconnect: float | None = None, stop: Callable[[], bool] = lambda: False
@@ -207,6 +207,18 @@ def read_image(path: str | Path) -> np.ndarray:
     if image_bgr is None:
         raise SourceError(f"{path}: damaged, or not an image that this OpenCV can decode")
     return image_bgr
+
+
+def without_password(url: str) -> str:
+    """A stream's URL for messages and logs: no user, password or token, wherever they stand.
+
+    >>> without_password("rtsp://me:p@ss/w@10.0.0.5/live?token=1&n=2")
+    'rtsp://***@10.0.0.5/live?token=***&n=2'
+    """
+    address, mark, query = url.partition("?")
+    address = re.sub(r"//.*@", "//***@", address)  # to the last @: a password may have one, and a slash
+    secret = r"((?:^|&)[^=&]*(?:pass|pwd|user|login|token|key|secret|auth|sig)[^=&]*=)[^&]*"
+    return address + mark + re.sub(secret, r"\1***", query, flags=re.IGNORECASE)
 
 
 def is_url(address: str) -> bool:

@@ -54,10 +54,14 @@ class Window:
         Returns:
             the code of the key, that of q if the window was closed; None: no key was pressed.
         """
-        key = cv2.waitKey(milliseconds)
-        if cv2.getWindowProperty(self.title, cv2.WND_PROP_VISIBLE) < 1:
+        key = cv2.waitKeyEx(milliseconds)
+        try:
+            is_closed = cv2.getWindowProperty(self.title, cv2.WND_PROP_VISIBLE) < 1
+        except cv2.error:  # Qt, whose last window is gone
+            is_closed = True
+        if is_closed:
             return QUIT_KEYS[0]
-        return None if key < 0 else key & 0xFF
+        return None if key < 0 else key & 0xFFFF  # without GTK's shift and lock bits; 0xFF51 is an arrow and no Q
 
     def close(self) -> None:
         """Closes the window."""

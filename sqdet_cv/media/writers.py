@@ -105,7 +105,18 @@ class VideoFile:
     def __exit__(self, *error: object) -> None:
         if self._writer is not None:
             self._writer.release()  # writes the index, so before the move
+            if error[0] is None and not self._is_whole():  # OpenCV does not say that a disk is full
+                failure = SqdetError(f"{self.path}: the video could not be written to its end; is the disk full?")
+                self._files.__exit__(SqdetError, failure, None)
+                raise failure
         self._files.__exit__(*error)  # type: ignore[arg-type]  # what Python hands to __exit__
+
+    def _is_whole(self) -> bool:
+        with muted_stderr():
+            capture = cv2.VideoCapture(str(self._temporary))
+        frames = capture.get(cv2.CAP_PROP_FRAME_COUNT) if capture.isOpened() else 0
+        capture.release()
+        return frames >= self._count
 
     def write(self, image_bgr: np.ndarray, seconds: float | None = None) -> None:
         """Appends a frame.
@@ -151,7 +162,7 @@ class VideoFile:
                 fourcc = cv2.VideoWriter_fourcc(*codec)  # type: ignore[attr-defined]  # missing in OpenCV's stubs
                 writer = cv2.VideoWriter(str(temporary), fourcc, self._fps, size_wh)
             if writer.isOpened():
-                self.path, self._writer, self._size_wh = path, writer, size_wh
+                self.path, self._writer, self._size_wh, self._temporary = path, writer, size_wh, temporary
                 self._files = attempt
                 return
             # Closed as if it had failed, so that the empty file is not moved into place.
@@ -159,14 +170,18 @@ class VideoFile:
         raise SqdetError(f"{self._stem}: this OpenCV opens no video writer (tried mp4v and MJPG)")
 
 
+def _nothing() -> None:
+    """Nobody has to know."""
+
+
 @contextmanager
-def json_recorder(target: str) -> Iterator[Recorder]:
+def json_recorder(target: str, on_gone: Callable[[], None] = _nothing) -> Iterator[Recorder]:
     """Gives `record(source, frame, detections)`; writes a JSON array, one object and line per frame.
 
-    `target` is a path, or "-" for stdout. An object has the keys source, frame, seconds, width, height, detections; a
-    detection label, class_id, score, box_xyxy in pixels.
+    `target` is a path, or "-" for stdout; `on_gone` is called where nobody reads that any more. An object has the keys
+    source, frame, seconds, width, height, detections; a detection label, class_id, score, box_xyxy in pixels.
     """
-    with _text_output(target) as file:
+    with _text_output(target, on_gone) as file:
         separator = "[\n"
 
         def record(source: str, frame: Frame, detections: Detections) -> None:
@@ -191,9 +206,9 @@ def json_recorder(target: str) -> Iterator[Recorder]:
 
 
 @contextmanager
-def csv_recorder(target: str) -> Iterator[Recorder]:
+def csv_recorder(target: str, on_gone: Callable[[], None] = _nothing) -> Iterator[Recorder]:
     """As `json_recorder`, but CSV: a header, CSV_COLUMNS, then a row for each detection."""
-    with _text_output(target) as file:
+    with _text_output(target, on_gone) as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(CSV_COLUMNS)
 
@@ -206,11 +221,31 @@ def csv_recorder(target: str) -> Iterator[Recorder]:
         yield record
 
 
+class _Stdout:
+    """Standard output, which may be a pipe that its reader closes: what else is being written is still to be ended."""
+
+    def __init__(self, on_gone: Callable[[], None]) -> None:
+        self._on_gone = on_gone
+
+    def write(self, text: str) -> None:
+        try:
+            sys.stdout.write(text)
+        except BrokenPipeError:
+            self._on_gone()
+
+    def flush(self) -> None:
+        try:
+            sys.stdout.flush()
+        except BrokenPipeError:
+            self._on_gone()
+
+
 @contextmanager
-def _text_output(target: str) -> Iterator[TextIO]:
+def _text_output(target: str, on_gone: Callable[[], None]) -> Iterator[TextIO | _Stdout]:
     if target == "-":
-        yield sys.stdout
-        sys.stdout.flush()
+        stdout = _Stdout(on_gone)
+        yield stdout
+        stdout.flush()
         return
     with (
         atomic_path(target) as temporary,

@@ -171,7 +171,7 @@ class Trainer(ABC):
                     self._save("last.pt")
                     place = f"epoch {self.epoch + 1}, step {self.step}"
                     self.say(f"stopped at {place}; go on with --resume {self.resumed_by}")
-                    raise SystemExit(130)
+                    raise SystemExit(stop.exit_code)
                 self._finish_epoch()
             if self.has_stalled:
                 self.say(f"stopped after epoch {self.epoch}: none of the last {self.config.patience} was better")

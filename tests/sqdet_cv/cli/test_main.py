@@ -81,6 +81,20 @@ def test_closed_pipe_is_no_traceback():
     process.stderr.close()
 
 
+@pytest.mark.parametrize("option", ["--json", "--csv"])
+def test_a_reader_that_goes_away_ends_the_job_with_whole_files(option):
+    path = save_video("clip.mp4", frames=400)
+    process = start(path, "--out", "out", option, "-", "--csv" if option == "--json" else "--json", "found")
+    wait_for(Path("at-work").exists)
+    process.stdout.close()
+    err = process.stderr.read()
+    assert (process.wait(timeout=TIMEOUT_S), "Traceback" in err) == (141, False)
+    process.stderr.close()
+    (name,) = all_files("out")
+    assert 8 <= count_frames(f"out/{name}") < 400
+    assert Path("found").stat().st_size > 100
+
+
 def test_progress_of_a_video_on_a_terminal(monkeypatch, capsys):
     monkeypatch.setattr("sqdet_cv.cli.detect.PROGRESS_SECONDS", 0.0)
     monkeypatch.setattr(sys.stderr, "isatty", lambda: True, raising=False)
@@ -93,6 +107,19 @@ def test_progress_of_a_video_on_a_terminal(monkeypatch, capsys):
 
 
 # -- bad input ------------------------------------------------------------------------------------------------------
+
+
+def test_two_outputs_of_one_name_are_refused(capsys):
+    Path("link.json").symlink_to("found.json")
+    for other in ("found.json", "./found.json", "link.json"):
+        assert detect(save_image("a.png"), "--json", "found.json", "--csv", other) == 2
+    assert not Path("found.json").exists()
+
+
+def test_an_empty_folder_name_is_refused(capsys):
+    with pytest.raises(SystemExit, match="2"):
+        detect(save_image("a.png"), "--out", "")
+    assert "--out" in capsys.readouterr().err and all_files() == ["a.png"]
 
 
 @pytest.mark.parametrize(
@@ -166,13 +193,14 @@ def test_a_damaged_video_prints_no_page_of_ffmpeg():
 
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows sends no SIGINT to a single child")
-def test_ctrl_c_finishes_what_was_written():
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)], ids=["Ctrl-C", "SIGTERM"])
+def test_an_interruption_finishes_what_was_written(number, code):
     path = save_video("clip.mp4", frames=400)
     process = start(path, "--out", "out", "--json", "found.json", "--csv", "found.csv")
     wait_for(Path("at-work").exists)
-    process.send_signal(signal.SIGINT)
+    process.send_signal(number)
     out, err = process.communicate(timeout=TIMEOUT_S)
-    assert process.returncode == 130
+    assert process.returncode == code
     assert "Traceback" not in err and "interrupted" in err.splitlines()[-1]
     entries = json.loads(Path("found.json").read_text())
     assert 8 <= len(entries) < 400

@@ -51,7 +51,9 @@ def connect(monkeypatch):
 
     def give(*captures: FakeCapture) -> sources.Source:
         waiting = iter(captures)
-        monkeypatch.setattr(cv2, "VideoCapture", lambda *_: next(waiting))
+        monkeypatch.setattr(
+            cv2, "VideoCapture", lambda address, *_: next(waiting) if address == 0 else REAL_CAPTURE(address)
+        )
         return find_sources(["0"])[0]
 
     return give

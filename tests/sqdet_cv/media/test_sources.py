@@ -222,3 +222,52 @@ def test_mjpeg_stream(mjpeg_url):
     assert frames[0].frame_count is None
     assert sum(1 + frame.skipped for frame in frames) == frames[-1].index + 1
     assert all(round(frame.image_bgr.mean(), -1) == 20 * frame.index for frame in frames)
+
+
+@pytest.mark.parametrize(
+    ("url", "shown", "name"),
+    [
+        ("rtsp://admin:P@ssw0rd@10.0.0.5/live", "rtsp://***@10.0.0.5/live", "stream-10.0.0.5-live"),
+        ("rtsp://admin:pass/w0rd@10.0.0.5/live", "rtsp://***@10.0.0.5/live", "stream-10.0.0.5-live"),
+        ("http://h/video?user=me&password=s3cret&n=2", "http://h/video?user=***&password=***&n=2", "stream-h-video"),
+        ("http://h/video?size=2", "http://h/video?size=2", "stream-h-video"),
+        ("rtsp://[::1", "rtsp://[::1", "stream-1"),
+    ],
+)
+def test_no_password_is_shown_or_becomes_a_name(url, shown, name):
+    (source,) = find_sources([url])
+    assert (str(source), source.name, source.address) == (shown, name, url)
+
+
+def test_a_long_number_is_a_file(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert "20240131123456: no such file" in error_of("20240131123456")
+    save(tmp_path / "20240131123456", make_image(), ".png")
+    assert names("20240131123456") == ["20240131123456"]
+
+
+def test_type_script_is_no_video(tmp_path):
+    save(tmp_path / "a.png", make_image())
+    (tmp_path / "app.ts").write_text("const a = 1;\n")
+    assert names(tmp_path) == names(tmp_path / "*") == ["a.png"]
+    assert "text file" in error_of(tmp_path / "app.ts")
+
+
+def test_linked_folders_are_searched_and_circles_end(tmp_path):
+    save(tmp_path / "other" / "b.png", make_image())
+    save(tmp_path / "images" / "a.png", make_image())
+    (tmp_path / "images" / "link").symlink_to(tmp_path / "other")
+    (tmp_path / "images" / "circle").symlink_to(tmp_path / "images")
+    assert names(tmp_path / "images") == ["a.png", "link/b.png"]
+
+
+def test_names_never_leave_the_folder_of_results(tmp_path):
+    save(tmp_path / "a" / "x.png", make_image())
+    save(tmp_path / "b" / "y.png", make_image())
+    assert all(".." not in name for name in names(tmp_path / "*" / ".." / "b" / "*.png"))
+
+
+def test_a_file_with_two_names_is_read_once(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    save(tmp_path / "a.png", make_image())
+    assert names("a.png", tmp_path / "a.png", "./a.png") == ["a.png"]

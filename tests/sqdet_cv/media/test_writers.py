@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from sqdet_cv.errors import SqdetError
 from sqdet_cv.media.find import find_sources
 from sqdet_cv.media.writers import VideoFile
 
@@ -47,3 +49,23 @@ def test_odd_sizes_lose_no_row_and_no_column(tmp_path: Path, size_wh: tuple[int,
     (found,) = read(video.path)
     assert found.shape == (size_wh[1] + size_wh[1] % 2, size_wh[0] + size_wh[0] % 2, 3)
     assert found[size_wh[1] - 1, : size_wh[0]].mean() > 150 < found[: size_wh[1], size_wh[0] - 1].mean()
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no limit on the size of files")
+def test_a_full_disk_is_an_error_and_the_old_video_stays(tmp_path: Path):
+    import resource
+
+    (tmp_path / "clip.mp4").write_bytes(b"of another day")
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    noise = np.random.default_rng(0)
+    said = pytest.raises(SqdetError, match=r"clip\.mp4: the video could not be written")
+    with said, VideoFile(tmp_path / "clip", 10.0) as video:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (50_000, limits[1]))
+        try:
+            for _ in range(60):
+                video.write(noise.integers(0, 256, (120, 160, 3), np.uint8))
+            video._writer.release()
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert (tmp_path / "clip.mp4").read_bytes() == b"of another day"
+    assert [path.name for path in tmp_path.iterdir()] == ["clip.mp4"]

@@ -29,6 +29,27 @@ def test_no_press_raises_where_a_step_must_be_done_whole():
     assert ctrl_c.pressed
 
 
+def test_sigterm_is_a_request_too():
+    before = signal.getsignal(signal.SIGTERM)
+    with pytest.raises(SystemExit, match="143"), CtrlC() as ctrl_c:
+        signal.raise_signal(signal.SIGTERM)
+        assert ctrl_c.pressed and ctrl_c.exit_code == 143
+        signal.raise_signal(signal.SIGTERM)
+    assert signal.getsignal(signal.SIGTERM) is before
+
+
+def test_a_signal_that_is_ignored_stays_so():
+    """As in a job that a script started with &."""
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        with CtrlC() as ctrl_c:
+            press()
+            assert not ctrl_c.pressed
+        assert signal.getsignal(signal.SIGINT) is signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
 def test_a_thread_leaves_the_handler_alone():
     before, seen = signal.getsignal(signal.SIGINT), []
 
