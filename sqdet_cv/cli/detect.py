@@ -124,7 +124,7 @@ def _report(
         if result.error is not None:
             print(f"sqdet: {result.error}", file=sys.stderr)
         failed += result.error is not None or bool(result.skipped and not result.source.is_live)
-        if human is not None and (result.error is None or result.frames):
+        if human is not None and (result.error is None or (result.source.is_live and result.frames)):
             try:
                 print(_describe(result), file=human, flush=True)
             except BrokenPipeError:

@@ -9,6 +9,7 @@ import numpy as np
 
 from ..detections import Detection, Detections
 from ..util.images import check_image
+from ..util.opencv_text import printable
 
 FONT = cv2.FONT_HERSHEY_SIMPLEX
 CAPITAL_HEIGHT = 22  # pixels of a capital letter of FONT at scale 1
@@ -62,7 +63,7 @@ def write_text(image_bgr: np.ndarray, text: str, corner_xy: tuple[int, int], sca
         corner_xy: the lower left corner of the first letter, in pixels.
         scale: 1 has capital letters of 22 pixels.
     """
-    stroke = max(1, round(1.5 * scale))
+    text, stroke = printable(text), max(1, round(1.5 * scale))
     # The rim is the text itself, moved. A thicker stroke does not do: OpenCV 5 spaces it more widely.
     for dx, dy in [(-1, -1), (-1, 1), (1, -1), (1, 1), (0, 0)]:
         color = (0, 0, 0) if dx else (255, 255, 255)
@@ -108,8 +109,9 @@ def _fit_text(
     found: Detection, width: int, height: int, text_height: int
 ) -> tuple[str, int, int, tuple[int, int]] | None:
     """The text, its height, the padding and the (width, height) of a tag no larger than the image."""
+    label = printable(found.label)
     for capital in (text_height, min(text_height, SMALLEST_CAPITAL)):
-        for text in (f"{found.label} {found.score:.2f}", found.label):
+        for text in (f"{label} {found.score:.2f}", label):
             scale, stroke = _font(capital)
             (text_width, _), descent = cv2.getTextSize(text, FONT, scale, stroke)
             padding = max(2, capital // 3)

@@ -15,6 +15,7 @@ from pathlib import Path, PurePosixPath
 import cv2
 
 from ..errors import SourceError
+from ..util.opencv_text import is_unicode
 from ..util.stderr import muted_stderr
 from .sources import EXPECTED, Source, is_url, without_password
 
@@ -113,6 +114,8 @@ def _file(path: Path, name: str, check: bool = True) -> Source:
 
 
 def _has_image_header(path: Path) -> bool:
+    if not is_unicode(str(path)):  # neither can it be opened as a video
+        return True
     with muted_stderr():
         return cv2.haveImageReader(str(path))
 

@@ -52,7 +52,7 @@ class SourceResult:
     @property
     def fps(self) -> float:
         """Frames per second, reading and writing included; 0 before the first frame."""
-        return self.frames / self.seconds if self.frames else 0.0
+        return self.frames / self.seconds if self.seconds else 0.0
 
 
 def detect_sources(

@@ -15,6 +15,7 @@ import numpy as np
 from ..errors import SourceError
 from ..util.log_level import quiet_opencv
 from ..util.opencv_errors import error_text
+from ..util.opencv_text import is_unicode
 from ..util.stderr import muted_stderr
 from .live import POLL_SECONDS, LiveReader, Stalled
 
@@ -164,6 +165,8 @@ class Source:
         timeouts = [cv2.CAP_PROP_OPEN_TIMEOUT_MSEC, STREAM_TIMEOUT_MS]
         timeouts += [cv2.CAP_PROP_READ_TIMEOUT_MSEC, STREAM_TIMEOUT_MS]
         is_stream = self.is_live and isinstance(self.address, str)
+        if not is_unicode(str(self.address)):
+            raise SourceError(f"{self}: a name that is not UTF-8; expected one that is, as OpenCV opens no other video")
         with muted_stderr():
             # Only stream backends take the timeouts; a camera would be refused for them.
             capture = cv2.VideoCapture(self.address, cv2.CAP_ANY, timeouts if is_stream else [])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import itertools
 import json
+import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
@@ -17,6 +18,7 @@ import numpy as np
 from ..detections import Detections
 from ..errors import SqdetError
 from ..util.atomic_files import atomic_path, write_bytes_atomically
+from ..util.opencv_text import is_unicode
 from ..util.stderr import muted_stderr
 from .sources import DEFAULT_FPS, Frame, Source
 
@@ -154,6 +156,8 @@ class VideoFile:
         return cv2.resize(image_bgr, self._size_wh)
 
     def _open(self, size_wh: tuple[int, int]) -> None:
+        if not is_unicode(str(Path(os.path.realpath(self._stem)).parent)):  # the file gets its own name afterwards
+            raise SqdetError(f"{self._stem}: a folder whose name is not UTF-8; OpenCV writes no video there")
         for suffix, codec in VIDEO_CODECS:
             path = Path(f"{self._stem}{suffix}")
             attempt = ExitStack()

@@ -6,6 +6,7 @@ import math
 from typing import Any
 
 from ..errors import SpecError
+from ..util.opencv_text import is_unicode
 
 
 def require(condition: bool, name: str, value: Any, expected: str) -> None:
@@ -19,6 +20,7 @@ def class_names(value: Any, name: str) -> tuple[str, ...]:
     is_list = isinstance(value, list | tuple)
     require(is_list and len(value) > 0, name, value, "a list of at least one class name")
     require(all(isinstance(label, str) and label.strip() for label in value), name, value, "names, none empty")
+    require(all(is_unicode(label) for label in value), name, value, "names of Unicode letters")
     return tuple(value)
 
 

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import sys
 from pathlib import Path
 
 import cv2
@@ -119,6 +120,25 @@ def test_a_damaged_frame_costs_itself_alone(capsys):
     frames = [entry["frame"] for entry in json.loads(Path("found.json").read_text())]
     assert frames == [0, 1, 2, 3, 4, 6, 7, 8, 9, 10, 11]
     assert "11 of 12 frames" in (out := capsys.readouterr().out) and "1 damaged" in out
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems refuse such names")
+def test_names_that_are_not_utf8(capsys):
+    """OpenCV's binding ends the process at them: images are read by Python, videos are refused, the others are done."""
+    for name in ("k\udcf6ter.png", "k\udcf6ter.unknown"):
+        Path(save_image("images/a.png")).rename(f"images/{name}")
+    Path(save_mjpg("clip.avi", frames=2)).rename("images/k\udcf6ter.avi")
+    save_image("images/z.png")
+    assert detect("images", "images/k\udcf6ter.unknown", "--out", "o\udcf6", "--json", "found.json") == 2
+    assert [entry["source"] for entry in json.loads(Path("found.json").read_text())] == [
+        "images/k\udcf6ter.png",
+        "images/z.png",
+        "images/k\udcf6ter.unknown",
+    ]
+    (error,) = capsys.readouterr().err.splitlines()
+    assert "ter.avi" in error and "UTF-8" in error
+    assert detect(save_mjpg("clip.avi", frames=2), "--out", "o\udcf6") == 2
+    assert detect("clip.avi", "--out", "good") == 0
 
 
 def test_csv_of_an_image():

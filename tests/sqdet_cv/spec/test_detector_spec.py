@@ -45,6 +45,7 @@ BAD_FIELDS = {
     "no labels": ("labels", ()),
     "labels are one string": ("labels", "cat"),
     "empty label": ("labels", ("cat", " ")),
+    "label that is no text": ("labels", ("cat", "\udcf6")),
     "number as label": ("labels", ("cat", 3)),
     "label twice": ("labels", ("cat", "dog", "cat")),
     "three input sizes": ("input_wh", (96, 64, 3)),
