@@ -6,6 +6,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
+from sqdet_cv.dnn.finite import require_finite_onnx
 from sqdet_cv.dnn.packed import SUFFIX, unpack
 from sqdet_cv.errors import SpecError
 from sqdet_cv.spec.classifier_spec import ClassifierSpec
@@ -34,6 +35,7 @@ def pack_file(onnx_path: str | Path, path: str | Path | None = None) -> PackRepo
 
     Raises:
         ExportError: no such ONNX file, a damaged spec, or a name that does not end in .sqdet.
+        ModelFileError: its weights are not finite.
     """
     onnx_path = Path(onnx_path)
     path = Path(path) if path else onnx_path.with_suffix(SUFFIX)
@@ -45,6 +47,7 @@ def pack_file(onnx_path: str | Path, path: str | Path | None = None) -> PackRepo
         raise ExportError(f"{onnx_path}: no such file")
     spec_json = read_spec(onnx_path.with_suffix(".json"))
     onnx = onnx_path.read_bytes()
+    require_finite_onnx(onnx, str(onnx_path))
     try:
         packed = pack(onnx, spec_json)
     except ExportError as error:

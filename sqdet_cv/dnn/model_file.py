@@ -17,6 +17,7 @@ from ..spec.json_spec import Spec
 from ..util.atomic_files import write_bytes_atomically, write_text_atomically
 from . import packed
 from .caffe import read_caffe, require_caffe_importer
+from .finite import require_finite_layers, require_finite_onnx
 from .importers import import_network
 
 if TYPE_CHECKING:
@@ -45,7 +46,7 @@ def load_model(path: str | Path | None = None, spec_type: type[Any] = ModelSpec)
     kind that `spec_type` describes.
 
     Raises:
-        ModelFileError: a file is missing or is not what it should be; names the file.
+        ModelFileError: a file is missing, not what it should be, or holds weights that are not finite; names the file.
     """
     file = embedded_file(spec_type) if path is None else Path(path)
     name = f"embedded {file.name}" if path is None else str(path)
@@ -73,7 +74,10 @@ def load_model(path: str | Path | None = None, spec_type: type[Any] = ModelSpec)
     except SpecError as error:
         raise ModelFileError(f"{name}: {spec_name}: {error}") from None
     if suffix == ".caffemodel":
-        return read_caffe(_read_beside(file, f"{stem}.prototxt", "prototxt", name).encode(), data, name), spec
+        net = read_caffe(_read_beside(file, f"{stem}.prototxt", "prototxt", name).encode(), data, name)
+        require_finite_layers(net, name)
+        return net, spec
+    require_finite_onnx(data, name)
     return read_onnx(data, name), spec
 
 

@@ -17,7 +17,7 @@ from .backends import CPU, Backend, choose_backend, expects_cuda
 from .log_capture import captured_log
 from .placement import require_computed_on
 
-Outputs = TypeVar("Outputs")
+Outputs = TypeVar("Outputs", np.ndarray, list[np.ndarray])
 
 
 def start_model(
@@ -39,17 +39,20 @@ def start_model(
         as `start_network`; the caller checks the shapes of the outputs.
 
     Raises:
-        ModelFileError: the network does not take an input of this size.
+        ModelFileError: the network does not take an input of this size, or gives numbers that are not finite.
         BackendError: as `start_network`.
     """
     width, height = input_wh
     blob = np.zeros((1, 3, height, width), np.float32)
     try:
-        return start_network(net, backend_name, lambda: forward(blob))
+        backend, outputs = start_network(net, backend_name, lambda: forward(blob))
     except cv2.error as error:
         raise ModelFileError(
             f"{model_name}: OpenCV cannot run it at {width} x {height} pixels: {error_text(error)}"
         ) from None
+    if not all(np.isfinite(output).all() for output in outputs):
+        raise ModelFileError(f"{model_name}: its first forward pass gives NaN or infinite numbers")
+    return backend, outputs
 
 
 def start_network(net: cv2.dnn.Net, backend_name: str, forward: Callable[[], Outputs]) -> tuple[Backend, Outputs]:

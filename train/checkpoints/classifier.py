@@ -12,6 +12,7 @@ from sqdet_cv.spec.classifier_spec import ClassifierSpec
 
 from ..common.errors import TrainError
 from ..models.squeezenet import LAYOUTS, SqueezeNet
+from .finite import require_finite
 from .initialize import load_imagenet_archive
 
 CROP, SQUARE = 227, 256  # DeepScale's nets: trained on crops of that side out of images squeezed to such a square
@@ -49,6 +50,7 @@ def squeezenet_from_weights(path: str | Path, version: str | None = None) -> tup
             raise TrainError(f"{path}: not the weights of a SqueezeNet: {_one_line(error)}") from None
     else:
         raise TrainError(f"{path}: expected an ImageNet archive (.npz) or a SqueezeNet's weights (.pt)")
+    require_finite(path, net.state_dict())
     return net.eval(), version
 
 

@@ -16,6 +16,7 @@ from ..common.errors import TrainError
 from ..models import AnyConfig, AnyNet, FpnConfig, NetConfig
 from ..models.fuse import unfuse
 from ..models.squeezenet import FIRES, LAYOUTS
+from .finite import require_finite
 
 if TYPE_CHECKING:
     import onnx  # only these files need it
@@ -54,7 +55,8 @@ def net_from_exported(path: str | Path) -> tuple[AnyNet, ModelSpec]:
     """The net in evaluation mode, without BatchNorm, which is fused in such a file; and its spec.
 
     Raises:
-        TrainError: the file is missing, is not a detector that `python -m export` wrote, or is cropped or int8.
+        TrainError: the file is missing, is not a detector that `python -m export` wrote, is cropped or int8, or holds
+            weights that are not finite.
     """
     path = Path(path)
     model, spec_json = read_exported(path)
@@ -67,6 +69,7 @@ def net_from_exported(path: str | Path) -> tuple[AnyNet, ModelSpec]:
     except (OSError, UnicodeDecodeError, SpecError) as error:
         raise TrainError(f"{path}: its model spec: {error}") from None
     arrays = read_arrays(model)
+    require_finite(path, arrays)
     try:
         net = _config(model, arrays).build(spec.grids[0].anchors_per_cell, spec.num_classes)
         net.load_state_dict(unfuse(arrays, net.state_dict()))

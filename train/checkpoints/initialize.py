@@ -15,6 +15,7 @@ from ..models.fuse import IDENTITY_VARIANCE, fused_arrays, unfuse
 from ..models.squeezedet_fpn import SqueezeDetFpn
 from ..models.squeezenet import SqueezeNet, SqueezeNetFeatures
 from .exported import read_arrays, read_exported
+from .finite import require_finite
 from .native import CLASSIFIER_FORMAT, FORMAT, load_checkpoint, net_from_checkpoint
 
 NAMED = 7  # new layers that the line names: a net on four grids from ImageNet weights has 44
@@ -62,6 +63,7 @@ def initialise(net: nn.Module, path: str | Path, labels: Sequence[str] = ()) -> 
     fitting = {name: value for name, value in found.items() if name in own and own[name].shape == value.shape}
     if not fitting:
         raise TrainError(f"{path}: none of its {len(found)} arrays fits this net")
+    require_finite(path, fitting)
     net.load_state_dict(fitting, strict=False)
     weights = [name for name in own if name.endswith(".weight")]
     fresh = [name for name in weights if name not in fitting]

@@ -15,6 +15,7 @@ from ..common.errors import TrainError
 from ..models import AnyNet, config_from_dict, config_to_dict
 from ..models.squeezenet import SqueezeNet
 from .exported import SUFFIXES, net_from_exported
+from .finite import require_finite
 
 FORMAT = "sqdet-checkpoint-1"
 CLASSIFIER_FORMAT = "sqdet-classifier-checkpoint-1"
@@ -78,6 +79,7 @@ def net_from_checkpoint(path: str | Path) -> tuple[AnyNet, ModelSpec]:
     values = load_checkpoint(path)
     spec = ModelSpec.from_json(values["spec"])
     net = config_from_dict(values["net"]).build(spec.grids[0].anchors_per_cell, spec.num_classes)
+    require_finite(path, values["ema"])
     net.load_state_dict(values["ema"])
     return net.eval(), spec
 
@@ -96,6 +98,8 @@ def classifier_from_checkpoint(path: str | Path) -> tuple[SqueezeNet, str, Class
     ("1.0" or "1.1") and its spec."""
     values = load_checkpoint(path, (CLASSIFIER_FORMAT,))
     spec = ClassifierSpec.from_json(values["spec"])
+    require_finite(path, values["ema"])
     net = SqueezeNet(values["version"], spec.num_classes)
+    require_finite(path, values["ema"])
     net.load_state_dict(values["ema"])
     return net.eval(), values["version"], spec

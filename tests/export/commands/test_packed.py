@@ -6,6 +6,7 @@ import shutil
 from pathlib import Path
 
 import numpy as np
+import onnx
 import pytest
 
 from export.__main__ import main
@@ -70,11 +71,15 @@ def test_a_foreign_model_packs_and_only_unpacks(capsys):
         pytest.param(["detector.onnx", "--out", "x.zip"], "--out x.zip: expected a name that ends in .sqdet", id="out"),
         pytest.param(["no.onnx"], "no.onnx: not an ONNX file", id="no ONNX"),
         pytest.param(["odd.onnx"], "odd.json: the JSON is not a model spec", id="another JSON"),
+        pytest.param(["nan.onnx"], "nan.onnx: some.weight holds NaN or infinite numbers", id="NaN"),
         pytest.param(["bytes.onnx"], "bytes.json: 'utf-8' codec can't decode", id="no text"),
     ],
 )
 def test_bad_input_is_one_line_and_writes_nothing(capsys, arguments, said):
     Path("no.onnx").write_text("hello")
+    model = onnx.load("detector.onnx")
+    model.graph.initializer.append(onnx.numpy_helper.from_array(np.full(3, np.nan, np.float32), "some.weight"))
+    onnx.save(model, "nan.onnx")
     for name, content in (("odd", b"{}"), ("bytes", b"\xff")):
         shutil.copy("detector.onnx", f"{name}.onnx")
         Path(f"{name}.json").write_bytes(content)

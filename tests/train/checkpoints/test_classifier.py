@@ -71,6 +71,7 @@ BAD = {
     "pt: text": ("w.pt", lambda path: path.write_text("hello"), "not saved by torch.save"),
     "pt: a list": ("w.pt", lambda path: torch.save([1, 2], path), "holds a list"),
     "pt: another net": ("w.pt", lambda path: torch.save({"a": torch.zeros(2)}, path), "no convolution features.conv1"),
+    "pt: NaN": ("w.pt", _pt(**{"conv10.bias": torch.full((7,), torch.nan)}), "conv10.bias holds NaN or infinite"),
     "pt: too much": ("w.pt", _pt(more=torch.zeros(2)), "not the weights of a SqueezeNet: .*more"),
 }
 

@@ -99,6 +99,15 @@ def no_layer(path: Path) -> None:
     onnx.save(model, path)
 
 
+def no_number(path: Path) -> None:
+    model = onnx.load(path)
+    item = next(item for item in model.graph.initializer if item.name == "head.fire10.squeeze.weight")
+    values = onnx.numpy_helper.to_array(item).copy()
+    values[-1] = float("inf")
+    item.CopyFrom(onnx.numpy_helper.from_array(values, item.name))
+    onnx.save(model, path)
+
+
 BAD = {
     "missing": (Path.unlink, "no such model file"),
     "empty": (lambda path: path.write_bytes(b""), "not a detector as"),
@@ -106,6 +115,7 @@ BAD = {
     "no spec": (lambda path: path.with_suffix(".json").unlink(), "its model spec: "),
     "a spec of something else": (lambda path: path.with_suffix(".json").write_text("{}"), "its model spec: "),
     "a layer missing": (no_layer, "not a detector as .*head.fire10.squeeze.weight"),
+    "a weight that is no number": (no_number, "head.fire10.squeeze.weight holds NaN or infinite"),
 }
 
 

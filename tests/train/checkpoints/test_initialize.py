@@ -217,6 +217,11 @@ BAD = {
     "archive: other names": ("x.npz", _npz(a=np.zeros(2)), "none of its 0 arrays fits this net"),
     "archive: other shapes": ("x.npz", _npz(**{"conv1/weights": np.zeros(2)}), "none of its 1 arrays fits this net"),
     "checkpoint: text": ("x.pt", lambda path: path.write_text("hello"), "not a checkpoint"),
+    "onnx: NaN": (
+        "x.onnx",
+        lambda path: _save_onnx(path, {"convdet.bias": np.full(make_net().convdet.bias.shape, np.nan, np.float32)}),
+        "convdet.bias holds NaN or infinite",
+    ),
     "onnx: text": ("x.onnx", lambda path: path.write_text("hello"), "not an ONNX file"),
     "onnx: another net": (
         "x.onnx",

@@ -76,3 +76,13 @@ def test_a_truncated_checkpoint_is_named(tmp_path: Path, net: SqueezeDet):
     (tmp_path / "a.pt").write_bytes(data[: len(data) // 2])
     with pytest.raises(TrainError, match=r"a\.pt: not a checkpoint"):
         load_checkpoint(tmp_path / "a.pt")
+
+
+@pytest.mark.parametrize("bad", [float("nan"), float("inf")], ids=str)
+@pytest.mark.parametrize("name", ["convdet.weight", "head.fire10.squeeze.1.running_var"])
+def test_weights_that_are_no_numbers_are_refused(tmp_path: Path, net: SqueezeDet, name: str, bad: float):
+    averaged = {key: value.clone() for key, value in net.state_dict().items()}
+    averaged[name].view(-1)[-1] = bad
+    save_checkpoint(tmp_path / "a.pt", net, make_spec(), averaged, {})
+    with pytest.raises(TrainError, match=f"a.pt: {name} holds NaN"):
+        net_from_checkpoint(tmp_path / "a.pt")
