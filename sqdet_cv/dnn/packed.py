@@ -24,6 +24,7 @@ TENSOR_FORMAT = struct.Struct("<7I2B")
 ESCAPE = 255  # a gap byte that stands for 255 zeros and no item
 MAX_CODEBOOK = 1 << 16
 MAX_PER_BYTE = 8
+PIECE = 1 << 16  # symbols that are decoded at once
 MAX_EXPANSION = 1032  # of any part, from packed to unpacked: what deflate can reach
 MAX_ONNX_BYTES = (1 << 31) - 1  # protobuf's own limit
 
@@ -190,13 +191,23 @@ def _decode(stream: bytes, tensor: Tensor, where: str) -> bytes:
     if tensor.stored == tensor.items:
         return stored.tobytes()
     steps = np.frombuffer(gaps, np.uint8)
-    is_item = steps != ESCAPE
-    positions = np.cumsum(steps + is_item, dtype=np.int64)[is_item] - 1  # a step: the zeros, and the item behind them
-    _require(len(positions) == tensor.stored, where, f"gaps for {len(positions)} items, expected {tensor.stored}")
-    _require(not len(positions) or positions[-1] < tensor.items, where, f"gaps lead beyond its {tensor.items} items")
+    count = np.count_nonzero(steps != ESCAPE)
+    _require(count == tensor.stored, where, f"gaps for {count} items, expected {tensor.stored}")
     items = np.zeros(tensor.items, stored.dtype)
-    items[positions] = stored
+    last, placed = -1, 0
+    for piece in _pieces(steps):
+        is_item = piece != ESCAPE
+        ends = last + np.cumsum(piece + is_item, dtype=np.int64)  # a step: the zeros, and the item behind them
+        last, positions = int(ends[-1]), ends[is_item]
+        _require(last < tensor.items, where, f"gaps lead beyond its {tensor.items} items")
+        items[positions] = stored[placed : placed + len(positions)]
+        placed += len(positions)
     return items.tobytes()
+
+
+def _pieces(array: np.ndarray) -> Iterator[np.ndarray]:
+    """The last axis in pieces: NumPy computes positions and indices in 8 bytes each, which is many times a stream."""
+    return (array[..., start : start + PIECE] for start in range(0, array.shape[-1], PIECE))
 
 
 def _look_up(codebook: np.ndarray, symbols: np.ndarray, tensor: Tensor, where: str) -> np.ndarray:
@@ -205,13 +216,17 @@ def _look_up(codebook: np.ndarray, symbols: np.ndarray, tensor: Tensor, where: s
     count = len(codebook)
     if tensor.per_byte:
         table = codebook[np.arange(count**tensor.per_byte)[:, None] // count ** np.arange(tensor.per_byte) % count]
-        indices = symbols
+        planes = symbols[None]
     else:
-        low, high = symbols.reshape(2, -1)
-        table = codebook
-        indices = low + high.astype(np.int32) * digit_base(count)
-    _require(indices.max(initial=0) < len(table), where, f"an index beyond its codebook of {count}")
-    return np.take(table, indices, axis=0).reshape(-1)[: tensor.stored]
+        table = codebook[:, None]
+        planes = symbols.reshape(2, -1)
+    items, filled = np.empty((planes.shape[1], table.shape[1]), codebook.dtype), 0
+    for piece in _pieces(planes):
+        indices = piece[0] if tensor.per_byte else piece[0] + piece[1].astype(np.int32) * digit_base(count)
+        _require(indices.max() < len(table), where, f"an index beyond its codebook of {count}")
+        items[filled : filled + len(indices)] = table[indices]
+        filled += len(indices)
+    return items.reshape(-1)[: tensor.stored]
 
 
 def digit_base(codebook: int) -> int:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from .json_spec import JsonSpec
-from .validation import boolean, class_names, floats, positive_ints, require, scale_factor
+from .validation import boolean, class_names, floats, input_size, require, scale_factor
 
 RESIZE_RULES = ("stretch", "center_crop")
 
@@ -50,7 +50,7 @@ class ClassifierSpec(JsonSpec):
     def __post_init__(self) -> None:
         set_field = lambda name, value: object.__setattr__(self, name, value)  # noqa: E731  (frozen)
         set_field("labels", class_names(self.labels, "labels"))
-        set_field("input_wh", positive_ints(self.input_wh, "input_wh"))
+        set_field("input_wh", input_size(self.input_wh, "input_wh"))
         set_field("mean_bgr", floats(self.mean_bgr, 3, "mean_bgr"))
         set_field("scale", scale_factor(self.scale, "scale"))
         set_field("rgb", boolean(self.rgb, "rgb"))
@@ -61,6 +61,7 @@ class ClassifierSpec(JsonSpec):
         else:
             fits = isinstance(side, int) and not isinstance(side, bool) and side >= max(self.input_wh)
             require(fits, "resize_side", side, f"{max(self.input_wh)} or more for the crop")
+            input_size((side, side), "resize_side")
 
     @property
     def num_classes(self) -> int:

@@ -17,7 +17,7 @@ import numpy as np
 from ..errors import SpecError
 from .grid import Grid
 from .json_spec import JsonSpec
-from .validation import boolean, class_names, floats, positive_ints, require, scale_factor
+from .validation import boolean, class_names, floats, input_size, require, scale_factor
 
 # log(1000 / 16): no object is more than 62 times its anchor. The cap keeps exp() finite for an untrained net.
 DEFAULT_SIZE_DELTA_CAP = math.log(1000.0 / 16.0)
@@ -78,7 +78,7 @@ class ModelSpec(JsonSpec):
         set_field = lambda name, value: object.__setattr__(self, name, value)  # noqa: E731  (frozen)
         set_field("labels", class_names(self.labels, "labels"))
         require(len(set(self.labels)) == len(self.labels), "labels", self.labels, "each name once")
-        set_field("input_wh", positive_ints(self.input_wh, "input_wh"))
+        set_field("input_wh", input_size(self.input_wh, "input_wh"))
         is_list = isinstance(self.grids, list | tuple) and len(self.grids) > 0
         require(
             is_list and all(isinstance(grid, Grid) for grid in self.grids), "grids", self.grids, "at least one Grid"
@@ -149,7 +149,7 @@ class ModelSpec(JsonSpec):
 
     def resized(self, input_wh: tuple[int, int], grids_hw: Sequence[tuple[int, int]]) -> ModelSpec:
         """The same model at another input size in pixels, with other cells; what becomes of anchors: `Grid.resized`."""
-        width, height = positive_ints(input_wh, "input_wh")
+        width, height = input_size(input_wh, "input_wh")
         factors = width / self.input_wh[0], height / self.input_wh[1]
         grids = tuple(grid.resized(hw, factors) for grid, hw in zip(self.grids, grids_hw, strict=True))
         return dataclasses.replace(self, input_wh=(width, height), grids=grids)

@@ -8,6 +8,8 @@ from typing import Any
 from ..errors import SpecError
 from ..util.opencv_text import is_unicode
 
+MAX_PIXELS = 1 << 24
+
 
 def require(condition: bool, name: str, value: Any, expected: str) -> None:
     """Raises SpecError unless the condition holds."""
@@ -40,6 +42,13 @@ def positive_ints(value: Any, name: str) -> tuple[int, int]:
         valid = False
     require(valid, name, value, "two positive integers")
     return pair
+
+
+def input_size(value: Any, name: str) -> tuple[int, int]:
+    """(width, height) in pixels, whose input and first layers fit into a few GB."""
+    width, height = positive_ints(value, name)
+    require(width * height <= MAX_PIXELS, name, value, f"at most {MAX_PIXELS} pixels in all, such as 4096 x 4096")
+    return width, height
 
 
 def floats(value: Any, count: int, name: str) -> tuple[float, ...]:

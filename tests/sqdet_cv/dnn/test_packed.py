@@ -209,6 +209,28 @@ def test_a_stream_that_swells_is_stopped_at_its_length():
     assert peak_bytes(with_stream(PLAIN, deflate(bytes(10_000_000)))) < 200_000
 
 
+def test_gaps_for_too_many_items_are_only_counted():
+    count = 4_000_000
+    part = Part({"items": count, "stored": 1, "item_bytes": 1, "gap_bytes": count}, bytes(count) + b"\1", bytes(count))
+    assert peak_bytes(File([part]).to_bytes()) < 4 * count
+
+
+@pytest.mark.parametrize("codebook", [1, 300])
+def test_gaps_and_indices_are_decoded_in_pieces(codebook: int):
+    """In a whole each takes 8 bytes, of which a file of nothing but zeros needs a thousandth."""
+    count, book = 2_000_000, bytes([7]) * codebook
+    indices = bytes(count) if codebook == 1 else bytes(2 * count)
+    record = {"items": count + 1, "stored": count, "item_bytes": 1, "gap_bytes": count, "codebook": codebook}
+    file = File(
+        [Part(record | {"per_byte": int(codebook == 1)}, bytes(count) + book + indices, bytes([7]) * count + b"\0")]
+    )
+    tracemalloc.start()
+    assert unpack(file.to_bytes(), "x")[0] == file.onnx()
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 12 * count
+
+
 def test_expansion_up_to_the_limit_of_deflate():
     """A large stream of one byte reaches the limit, and must pass."""
     items = 2_000_000

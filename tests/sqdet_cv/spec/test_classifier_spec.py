@@ -52,6 +52,8 @@ BAD_FIELDS = {
     "empty label": {"labels": ("cat", " ")},
     "three input sizes": {"input_wh": (48, 32, 3)},
     "zero width": {"input_wh": (0, 32)},
+    "gigabytes": {"input_wh": (200_000, 200_000)},
+    "gigabytes before the crop": {"resize": "center_crop", "resize_side": 200_000},
     "mean of one channel": {"mean_bgr": (104.0,)},
     "scale zero": {"scale": 0},
     "rgb as number": {"rgb": 1},

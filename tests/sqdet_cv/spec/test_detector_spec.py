@@ -50,6 +50,7 @@ BAD_FIELDS = {
     "label twice": ("labels", ("cat", "dog", "cat")),
     "three input sizes": ("input_wh", (96, 64, 3)),
     "zero width": ("input_wh", (0, 64)),
+    "gigabytes": ("input_wh", (200_000, 200_000)),
     "fractional width": ("input_wh", (96.5, 64)),
     "infinite width": ("input_wh", (math.inf, 64)),
     "input as text": ("input_wh", "88"),
