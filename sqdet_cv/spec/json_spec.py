@@ -27,7 +27,8 @@ class JsonSpec:
 
     def to_json(self) -> str:
         """The spec as JSON text; `from_json` gives an equal spec back."""
-        return json.dumps({self.VERSION_KEY: self.version} | self._to_values(), indent=1) + "\n"
+        # Letters as they are: cv::FileStorage, by which a C++ program reads the file, knows no \uXXXX.
+        return json.dumps({self.VERSION_KEY: self.version} | self._to_values(), indent=1, ensure_ascii=False) + "\n"
 
     @classmethod
     def from_json(cls: type[Spec], text: str) -> Spec:

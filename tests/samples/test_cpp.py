@@ -2,6 +2,7 @@
 
 import shutil
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -112,6 +113,15 @@ def test_onnx_of_four_grids(built, tmp_path, size_wh):
     ours = run(built / "detect_onnx", DECODED, DECODED.with_suffix(".json"), tmp_path / "picture.png", 0.2)
     assert len(ours) > 3
     assert_same_detections(ours, as_rows(found), score_margin=1e-3, box_margin=0.1, score_threshold=0.2)
+
+
+@pytest.mark.slow
+def test_onnx_of_labels_in_other_scripts(built, tmp_path):
+    cv2.imwrite(str(tmp_path / "picture.png"), picture())
+    labels = ("Köter", "猫", "🐈")
+    replace(ModelSpec.load(DECODED.with_suffix(".json")), labels=labels).save(tmp_path / "model.json")
+    found = run(built / "detect_onnx", DECODED, tmp_path / "model.json", tmp_path / "picture.png", 0.2)
+    assert found and {label for label, _, _ in found} <= set(labels)
 
 
 @pytest.mark.slow

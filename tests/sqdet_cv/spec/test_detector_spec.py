@@ -4,6 +4,7 @@ import json
 import math
 from dataclasses import replace
 
+import cv2
 import numpy as np
 import pytest
 from hypothesis import given
@@ -48,6 +49,7 @@ BAD_FIELDS = {
     "label that is no text": ("labels", ("cat", "\udcf6")),
     "number as label": ("labels", ("cat", 3)),
     "label twice": ("labels", ("cat", "dog", "cat")),
+    "half a surrogate pair": ("labels", ("\ud800cat",)),
     "three input sizes": ("input_wh", (96, 64, 3)),
     "zero width": ("input_wh", (0, 64)),
     "gigabytes": ("input_wh", (200_000, 200_000)),
@@ -85,6 +87,17 @@ BAD_FIELDS = {
 def test_a_bad_field_is_named(name: str, value: object):
     with pytest.raises(SpecError, match=rf"model spec: {name} is .*, expected "):
         make_spec(**{name: value})
+
+
+def test_labels_of_other_scripts_are_read_by_opencv_too(tmp_path):
+    labels = ("Köter", "猫", "🐈 zwei", 'a "b"')
+    spec = make_spec(labels=labels)
+    spec.save(tmp_path / "a.json")
+    storage = cv2.FileStorage(str(tmp_path / "a.json"), cv2.FileStorage_READ | cv2.FileStorage_FORMAT_JSON)
+    node = storage.getNode("labels")
+    assert tuple(node.at(i).string() for i in range(node.size())) == labels
+    assert ModelSpec.load(tmp_path / "a.json") == spec
+    assert ModelSpec.from_json(json.dumps(json.loads(spec.to_json()))) == spec, "as versions before wrote it"
 
 
 def test_values_are_normalised_to_tuples():
