@@ -12,7 +12,7 @@ from torch import nn
 from sqdet_cv.dnn.caffe import read_caffe
 from sqdet_cv.dnn.model_file import read_onnx
 from sqdet_cv.spec.classifier_spec import ClassifierSpec
-from sqdet_cv.util.atomic_files import write_bytes_atomically
+from sqdet_cv.util.atomic_files import write_all_atomically
 from train.models.squeezenet import SqueezeNet
 
 from .caffe.builder import INPUT as CAFFE_INPUT
@@ -64,9 +64,8 @@ def export_classifier(net: SqueezeNet, spec: ClassifierSpec, path: str | Path, *
         net = net.half().float()  # computes with what the file will hold
     converted = FORMATS[path.suffix](str(path), net, spec, half)
     error = check_classifier(str(path), converted.probabilities, net, spec)
-    for suffix, content in converted.files.items():
-        write_bytes_atomically(path.with_suffix(suffix), content)
-    spec.save(path.with_suffix(".json"))
+    files = converted.files | {".json": spec.to_json().encode("utf-8")}
+    write_all_atomically({path.with_suffix(suffix): content for suffix, content in files.items()})
     return error
 
 

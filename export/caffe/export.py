@@ -8,7 +8,7 @@ from pathlib import Path
 from sqdet_cv.compat.infer_bbox import VOC_2017_SPEC
 from sqdet_cv.dnn.caffe import read_caffe
 from sqdet_cv.spec.detector_spec import ModelSpec
-from sqdet_cv.util.atomic_files import write_bytes_atomically
+from sqdet_cv.util.atomic_files import write_all_atomically
 from train.models import AnyNet
 
 from ..check import EXACT, HALF
@@ -65,7 +65,8 @@ def export_caffe(
     errors = check_caffe(opencv_net, str(path), net, spec, written_spec, crop, tolerance)
     if head == "detection-output":
         check_detection_output(opencv_net, str(path), spec, tolerance)
-    write_bytes_atomically(path, caffemodel)
-    write_bytes_atomically(path.with_suffix(".prototxt"), prototxt)
-    written_spec.save(path.with_suffix(".json"))
+    spec_json = written_spec.to_json().encode("utf-8")
+    write_all_atomically(
+        {path: caffemodel, path.with_suffix(".prototxt"): prototxt, path.with_suffix(".json"): spec_json}
+    )
     return ExportReport(path, len(caffemodel), spec.num_anchors, *errors)

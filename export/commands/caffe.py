@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 
-from sqdet_cv.boxes.postprocess import NMS_THRESHOLD
 from sqdet_cv.compat.infer_bbox import VOC_2017_SPEC
 from sqdet_cv.dnn.caffe import require_caffe_importer
 
@@ -34,9 +33,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     defaults = Suppression()
     add = parser.add_argument
-    add("--score", type=float, default=defaults.score_threshold, help="of --detection-output (default: %(default)s)")
-    add("--nms", type=float, default=NMS_THRESHOLD, help="IoU, of --detection-output (default: %(default)s)")
-    add("--keep", type=int, default=defaults.keep, help="rows of --detection-output (default: %(default)s)")
+    add("--score", type=float, help=f"of --detection-output (default: {defaults.score_threshold})")
+    add("--nms", type=float, help=f"IoU, of --detection-output (default: {defaults.nms_threshold})")
+    add("--keep", type=int, help=f"rows of --detection-output (default: {defaults.keep})")
 
 
 def run(args: argparse.Namespace) -> None:
@@ -54,10 +53,15 @@ def run(args: argparse.Namespace) -> None:
 
 
 def _suppression(args: argparse.Namespace) -> Suppression:
-    if not 0 <= args.score < 1:
+    fields = {"score": "score_threshold", "nms": "nms_threshold", "keep": "keep"}
+    given = {name: getattr(args, name) for name in fields if getattr(args, name) is not None}
+    if given and not args.detection_output:
+        raise ExportError(f"--{', --'.join(given)}: needs --detection-output, which alone suppresses inside the net")
+    chosen = Suppression(**{fields[name]: value for name, value in given.items()})
+    if not 0 <= chosen.score_threshold < 1:
         raise ExportError(f"--score {args.score}: expected 0 to 1")
-    if not 0 < args.nms <= 1:
+    if not 0 < chosen.nms_threshold <= 1:
         raise ExportError(f"--nms {args.nms}: expected above 0, at most 1")
-    if args.keep < 1:
+    if chosen.keep < 1:
         raise ExportError(f"--keep {args.keep}: expected 1 or more")
-    return Suppression(args.score, args.nms, args.keep)
+    return chosen

@@ -104,5 +104,5 @@ def input_range(spec: ModelSpec) -> Range:
     The half keeps whole pixel values away from the middle between two of the 255 steps, where one runtime would round
     up and another down.
     """
-    low, high = -max(spec.mean_bgr), 255.5 - min(spec.mean_bgr)
-    return Range(min(low * spec.scale, 0.0), max(high * spec.scale, 0.0))
+    ends = -max(spec.mean_bgr) * spec.scale, (255.5 - min(spec.mean_bgr)) * spec.scale  # falls for a negative scale
+    return Range(min(*ends, 0.0), max(*ends, 0.0))

@@ -16,7 +16,6 @@ a wrong padding or bias could hide there. Therefore:
 from __future__ import annotations
 
 import math
-from pathlib import Path
 from typing import Any
 
 import cv2
@@ -28,10 +27,11 @@ from torch import Tensor
 
 from sqdet_cv.dnn.model_file import read_onnx
 from sqdet_cv.spec.detector_spec import ModelSpec
+from train.models import AnyNet
 
-from ..check import GridNet, Tolerance, check_detector
+from ..check import Tolerance, check_detector
 from ..errors import ExportError
-from ..graph.trace import Layer
+from ..graph.trace import trace
 from ..onnx.model import INPUT
 from .quantize import stored
 from .reference import Int8Net
@@ -41,37 +41,47 @@ ANY = Tolerance(scores=math.inf, boxes=math.inf)
 
 
 def check_int8(
-    path: Path, net: GridNet, int8_net: Int8Net, spec: ModelSpec, head: str, crop: int
+    name: str, onnx_file: bytes, net: AnyNet, int8_net: Int8Net, spec: ModelSpec, head: str, crop: int
 ) -> tuple[float, float]:
     """The largest difference to the float net in scores and in boxes (input pixels) over all anchors of a few images.
+
+    Args:
+        name: where the file will be written, for the errors.
 
     Raises:
         ExportError: a layer or the head does not compute what `int8_net` does, or `int8_net` is another net.
     """
-    for exact, rounded in zip(int8_net.float_layers, int8_net.layers, strict=True):
-        if exact.kind == "conv":
-            _require_rounded(path, exact, rounded, float(int8_net.quantisers[exact.inputs[0]].scale))
-    check_detector(path, LayerByLayer(path, int8_net), spec, head, crop)
-    return check_detector(path, net, spec, head, crop, ANY)
+    _check_rounding(name, net, int8_net)
+    check_detector(name, onnx_file, LayerByLayer(name, onnx_file, int8_net), spec, head, crop)
+    return check_detector(name, onnx_file, net, spec, head, crop, ANY)
 
 
-def _require_rounded(path: Path, exact: Layer, rounded: Layer, input_scale: float) -> None:
-    """Weights to half a step of 1/127 of the filter's largest, biases to half of that times the input's, or to 1e-5."""
-    half_step = 0.51 / 127 * np.abs(exact.weight).max(axis=(1, 2, 3))
-    weights = np.abs(rounded.weight - exact.weight).max(axis=(1, 2, 3)) <= half_step
-    silent = ~rounded.weight.any(axis=(1, 2, 3))  # too small beside the bias: the input was 0 in all images
-    biases = np.abs(rounded.bias - exact.bias) <= 1e-5 * np.abs(exact.bias) + half_step * input_scale
-    if not ((weights | silent) & biases).all():
-        raise ExportError(f"{path}: {exact.name} lost weights or biases in 8 bits; nothing was written")
+def _check_rounding(name: str, net: AnyNet, int8_net: Int8Net) -> None:
+    """Each channel of a convolution gives what the float one does, but for half a step of 8 bits a weight and a
+    thousandth of its bias, for every input that its stored tensor can hold."""
+    for layer, rounded in zip(trace(net, INPUT), int8_net.layers):
+        if layer.kind != "conv":
+            continue
+        reach = 255 * float(int8_net.quantisers[layer.inputs[0]].scale)
+        weight, bias = layer.weight.astype(np.float64), layer.bias.astype(np.float64)
+        moved = np.abs(rounded.weight - weight).sum(axis=(1, 2, 3)) * reach + np.abs(rounded.bias - bias)
+        step = np.abs(weight).max(axis=(1, 2, 3)) / 127
+        allowed = 0.51 * step * weight[0].size * reach + 1e-3 * np.abs(bias)
+        if not (moved <= allowed).all():
+            channel = int(np.argmax(moved - allowed))
+            raise ExportError(
+                f"{name}: {layer.name}: 8 bits move channel {channel} by up to {moved[channel]:.3g} (allowed "
+                f"{allowed[channel]:.3g}); nothing was written"
+            )
 
 
 class LayerByLayer:
     """As Int8Net, but each layer starts from what OpenCV gave for its inputs, and is compared with OpenCV's output."""
 
-    def __init__(self, path: Path, int8_net: Int8Net) -> None:
-        self.path, self.int8_net = path, int8_net
+    def __init__(self, name: str, onnx_file: bytes, int8_net: Int8Net) -> None:
+        self.name, self.int8_net = name, int8_net
         self.split = int8_net.split
-        self.probe, self.outputs = _probe(path, int8_net)
+        self.probe, self.outputs = _probe(name, onnx_file, int8_net)
 
     def __call__(self, x: Tensor) -> Tensor | tuple[Tensor, ...]:
         given = [self._one(image[None]) for image in x]
@@ -95,31 +105,31 @@ class LayerByLayer:
 
     def _compare(self, name: str, given: np.ndarray, expected: np.ndarray) -> None:
         if given.shape != expected.shape:
-            raise ExportError(f"{self.path}: OpenCV gives {name} the shape {given.shape}, expected {expected.shape}")
+            raise ExportError(f"{self.name}: OpenCV gives {name} the shape {given.shape}, expected {expected.shape}")
         steps = np.rint(np.abs(given - expected) / self.int8_net.quantisers[name].scale)
         moved, allowed = np.count_nonzero(steps), 1 + int(MOVED_SHARE * steps.size)  # a tiny layer may have its one
         if not (steps.max() <= 1 and moved <= allowed):  # NaN fails too
             raise ExportError(
-                f"{self.path}: OpenCV {cv2.__version__} differs in {name} by up to {steps.max():g} steps (allowed "
+                f"{self.name}: OpenCV {cv2.__version__} differs in {name} by up to {steps.max():g} steps (allowed "
                 f"1), in {moved} of {steps.size} values (allowed {allowed}); nothing was written"
             )
 
 
-def _probe(path: Path, int8_net: Int8Net) -> tuple[cv2.dnn.Net, dict[str, str]]:
+def _probe(name: str, onnx_file: bytes, int8_net: Int8Net) -> tuple[cv2.dnn.Net, dict[str, str]]:
     """The file's network with further outputs: tensor name -> name of the output with its real values.
 
     Not the input: OpenCV 5 rounds it differently when it is also an output.
     """
-    model = onnx.load(path)
-    names = {stored(name): name for name in int8_net.quantisers}
+    model = onnx.load_from_string(onnx_file)
+    names = {stored(one): one for one in int8_net.quantisers}
     outputs = {}
     for node in list(model.graph.node):
         if node.op_type != "QuantizeLinear" or node.input[0] == INPUT:
             continue
         (code,) = node.output
-        name = names[code]
-        outputs[name] = f"{name}.probe"
-        model.graph.node.append(helper.make_node("DequantizeLinear", [code, *node.input[1:]], [outputs[name]]))
-        model.graph.output.append(helper.make_tensor_value_info(outputs[name], TensorProto.FLOAT, None))
+        tensor = names[code]
+        outputs[tensor] = f"{tensor}.probe"
+        model.graph.node.append(helper.make_node("DequantizeLinear", [code, *node.input[1:]], [outputs[tensor]]))
+        model.graph.output.append(helper.make_tensor_value_info(outputs[tensor], TensorProto.FLOAT, None))
     model = onnx.shape_inference.infer_shapes(model)  # OpenCV wants the shapes of outputs
-    return read_onnx(model.SerializeToString(), f"{path} with probes"), outputs
+    return read_onnx(model.SerializeToString(), f"{name} with probes"), outputs

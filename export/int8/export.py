@@ -5,10 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-import onnx
-
 from sqdet_cv.spec.detector_spec import ModelSpec
-from sqdet_cv.util.atomic_files import atomic_path
+from sqdet_cv.util.atomic_files import write_all_atomically
 from train.models import AnyNet
 
 from ..geometry import cropped
@@ -41,9 +39,7 @@ def export_int8(
     path, spec = Path(path), cropped(spec, crop)
     layers = trace(net, INPUT)
     quantisers = choose_quantisers(layers, collect_ranges(layers, spec, calibration_images))
-    model = build_detector(Int8Builder(quantisers), layers, spec, head, crop)
-    with atomic_path(path) as temporary:
-        onnx.save(model, temporary)
-        errors = check_int8(temporary, net, Int8Net(net, layers, quantisers), spec, head, crop)
-    spec.save(path.with_suffix(".json"))
-    return ExportReport(path, path.stat().st_size, spec.num_anchors, *errors)
+    onnx = build_detector(Int8Builder(quantisers), layers, spec, head, crop).SerializeToString()
+    errors = check_int8(str(path), onnx, net, Int8Net(net, layers, quantisers), spec, head, crop)
+    write_all_atomically({path: onnx, path.with_suffix(".json"): spec.to_json().encode("utf-8")})
+    return ExportReport(path, len(onnx), spec.num_anchors, *errors)

@@ -23,14 +23,12 @@ class Int8Net:
     layer by layer such differences grow. `export.int8.check` therefore compares single layers.
 
     Attributes:
-        float_layers: the net's.
-        layers: the same, with rounded weights and biases (float64).
+        layers: the net's, with rounded weights and biases (float64).
         quantisers: of each tensor that is stored as uint8.
         split: as the net's.
     """
 
     def __init__(self, net: GridNet, layers: Sequence[Layer], quantisers: dict[str, Quantiser]) -> None:
-        self.float_layers = list(layers)
         self.layers = [_rounded(layer, quantisers) if layer.kind == "conv" else layer for layer in layers]
         self.quantisers = quantisers
         self.split = net.split

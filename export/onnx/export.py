@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import onnx
-
 from sqdet_cv.spec.detector_spec import ModelSpec
-from sqdet_cv.util.atomic_files import atomic_path
+from sqdet_cv.util.atomic_files import write_all_atomically
 from train.models import AnyNet
 
 from ..check import EXACT, HALF, check_detector
@@ -32,9 +30,7 @@ def export_onnx(
         ExportError: OpenCV differs from PyTorch by more than `check.EXACT` (or HALF) allows; nothing is written.
     """
     path, spec = Path(path), cropped(spec, crop)
-    model = detector_model(trace(net, INPUT), spec, head, crop=crop, half=half)
-    with atomic_path(path) as temporary:
-        onnx.save(model, temporary)
-        errors = check_detector(temporary, net, spec, head, crop, HALF if half else EXACT)
-    spec.save(path.with_suffix(".json"))
-    return ExportReport(path, path.stat().st_size, spec.num_anchors, *errors)
+    onnx = detector_model(trace(net, INPUT), spec, head, crop=crop, half=half).SerializeToString()
+    errors = check_detector(str(path), onnx, net, spec, head, crop, HALF if half else EXACT)
+    write_all_atomically({path: onnx, path.with_suffix(".json"): spec.to_json().encode("utf-8")})
+    return ExportReport(path, len(onnx), spec.num_anchors, *errors)

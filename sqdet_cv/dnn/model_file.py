@@ -14,7 +14,7 @@ from ..errors import ModelFileError, SpecError
 from ..spec.classifier_spec import ClassifierSpec
 from ..spec.detector_spec import ModelSpec
 from ..spec.json_spec import Spec
-from ..util.atomic_files import write_bytes_atomically, write_text_atomically
+from ..util.atomic_files import write_all_atomically
 from . import packed
 from .caffe import read_caffe, require_caffe_importer
 from .finite import require_finite_layers, require_finite_onnx
@@ -97,12 +97,10 @@ def unpack_file(path: str | Path, onnx_path: str | Path) -> Path | None:
     if not path.is_file():
         raise ModelFileError(f"{path}: no such model file")
     onnx, spec_json = packed.unpack(path.read_bytes(), str(path))
-    write_bytes_atomically(onnx_path, onnx)
-    if spec_json is None:
-        return None
     spec_path = onnx_path.with_suffix(".json")
-    write_text_atomically(spec_path, spec_json)
-    return spec_path
+    spec = {} if spec_json is None else {spec_path: spec_json.encode("utf-8")}
+    write_all_atomically({onnx_path: onnx} | spec)
+    return spec_path if spec else None
 
 
 def _read_beside(file: Path | Traversable, beside: str, what: str, name: str) -> str:

@@ -8,8 +8,8 @@ import secrets
 import shutil
 import stat
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 
@@ -81,6 +81,16 @@ def write_bytes_atomically(path: str | Path, data: bytes) -> None:
     """Writes the whole file or nothing; errors as `atomic_path`."""
     with atomic_path(path) as temporary:
         temporary.write_bytes(data)
+
+
+def write_all_atomically(contents: Mapping[Path, bytes]) -> None:
+    """Writes several files that belong together: all are made before the first takes its place; errors as
+    `atomic_path`."""
+    with ExitStack() as stack:
+        temporaries = [stack.enter_context(atomic_path(path)) for path in contents]
+        for path, temporary, data in zip(contents, temporaries, contents.values()):
+            with _about(path):
+                temporary.write_bytes(data)
 
 
 def write_text_atomically(path: str | Path, text: str) -> None:

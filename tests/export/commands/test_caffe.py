@@ -241,6 +241,11 @@ BAD = {
     "threshold": (["net.pt", "--detection-output", "--score", "1.5"], "--score 1.5"),
     "suppression": (["net.pt", "--detection-output", "--nms", "0"], "--nms 0"),
     "rows": (["net.pt", "--detection-output", "--keep", "0"], "--keep 0"),
+    "options of another head": (
+        ["net.pt", "--score", "0.3", "--keep", "5"],
+        "--score, --keep: needs --detection-output",
+    ),
+    "suppression for the 2017 class": (["net.pt", "--infer-bbox", "--nms", "0.4"], "--nms: needs --detection-output"),
     "crop": (["net.pt", "--crop", "9"], "--crop 9"),
 }
 

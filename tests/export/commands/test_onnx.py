@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from export.__main__ import main
-from export.check import EXACT, check_detector, sample_pictures
+from export.check import EXACT, HALF, check_detector, sample_pictures
 from export.errors import ExportError
 from export.graph.trace import trace
 from export.onnx.model import HEADS, INPUT, detector_model
@@ -65,7 +65,7 @@ def truth(net, spec, blob):
 def test_opencv_agrees_with_pytorch(tmp_path, name, head):
     net, spec = make_net(name)
     path = write(tmp_path, net, spec, head)
-    score_error, box_error = check_detector(path, net, spec, head, 0)
+    score_error, box_error = check_detector(str(path), path.read_bytes(), net, spec, head, 0)
     assert score_error < 1e-5 and box_error < 0.01
 
 
@@ -95,13 +95,27 @@ def test_decoded_head_is_the_numpy_codec(tmp_path, name, changes):
     np.testing.assert_allclose(scores, true_scores, atol=1e-5)
 
 
-def test_a_changed_weight_fails_the_check(tmp_path):
+@pytest.mark.parametrize(
+    ("tolerance", "advice"), [(EXACT, "written$"), (HALF, "without --half")], ids=["exact", "half"]
+)
+def test_a_changed_weight_fails_the_check(tmp_path, tolerance, advice):
     net, spec = make_net()
     path = write(tmp_path, net, spec, "convdet")
     with torch.no_grad():
-        net.convdet.bias[0] += 0.01
-    with pytest.raises(ExportError, match="differs from PyTorch"):
-        check_detector(path, net, spec, "convdet", 0, EXACT)
+        net.convdet.bias[0] += 1
+    with pytest.raises(ExportError, match=f"^asked.onnx: .*differs from PyTorch.*{advice}"):
+        check_detector("asked.onnx", path.read_bytes(), net, spec, "convdet", 0, tolerance)
+
+
+def test_a_spec_that_cannot_be_written_leaves_the_old_model(tmp_path, capsys):
+    net, spec = make_net()
+    save_checkpoint(tmp_path / "net.pt", net, spec, net.state_dict(), {})
+    (tmp_path / "m.onnx").write_bytes(b"old")
+    (tmp_path / "m.json").mkdir()
+    assert main(["onnx", str(tmp_path / "net.pt"), "--out", str(tmp_path / "m.onnx")]) == 2
+    assert "m.json" in capsys.readouterr().err
+    assert (tmp_path / "m.onnx").read_bytes() == b"old"
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["m.json", "m.onnx", "net.pt"]
 
 
 def test_crop_cuts_rings_off(tmp_path):

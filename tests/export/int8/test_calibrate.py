@@ -117,6 +117,7 @@ def test_a_damaged_picture_is_named(folder):
         pytest.param({}, id="mean of the spec"),
         pytest.param({"mean_bgr": (0.0, 0.0, 0.0), "scale": 1 / 255}, id="0 to 1"),
         pytest.param({"mean_bgr": (127.5, 127.5, 127.5), "scale": 2 / 255}, id="-1 to 1"),
+        pytest.param({"scale": -1 / 255}, id="negative scale"),
         pytest.param({"mean_bgr": (300.0, 280.0, 290.0)}, id="negative only"),
     ],
 )
@@ -124,8 +125,9 @@ def test_input_range_holds_black_and_white(changes):
     spec = make_spec(**changes)
     blob = images_to_blob([np.full((8, 8, 3), value, np.uint8) for value in (0, 255)], spec)
     found = input_range(spec)
-    assert found.low == pytest.approx(min(blob.min(), 0), abs=1e-6)
-    assert blob.max() <= found.high + 1e-6 and found.high - max(blob.max(), 0) <= 0.5 * spec.scale + 1e-6
+    assert found.low <= min(blob.min(), 0) + 1e-6
+    assert found.high >= max(blob.max(), 0) - 1e-6
+    assert found.high - found.low <= max(blob.max(), 0) - min(blob.min(), 0) + 0.5 * abs(spec.scale) + 1e-6
 
 
 def test_ranges_unite():

@@ -33,7 +33,7 @@ def exported(tmp_path_factory) -> tuple[Path, tuple]:
 
 def test_a_good_file_passes_and_the_cost_is_measured(exported):
     path, rest = exported
-    score_error, box_error = check_int8(path, *rest)
+    score_error, box_error = check_int8(str(path), path.read_bytes(), *rest)
     assert 1e-3 < score_error < 0.5 and 0.1 < box_error < 20  # far more than what the check allows OpenCV
 
 
@@ -71,14 +71,12 @@ def swapped_concat(model: onnx.ModelProto) -> None:
         pytest.param(swapped_concat, "fire3.squeeze", id="order of a Concat"),
     ],
 )
-def test_a_damaged_file_fails(exported, tmp_path, damage, said):
+def test_a_damaged_file_fails(exported, damage, said):
     path, rest = exported
     model = onnx.load(path)
     damage(model)
-    damaged = tmp_path / "damaged.onnx"
-    onnx.save(model, damaged)
     with pytest.raises(ExportError, match=f"damaged.onnx: OpenCV .* differs .*{said}"):
-        check_int8(damaged, *rest)
+        check_int8("damaged.onnx", model.SerializeToString(), *rest)
 
 
 @pytest.mark.parametrize("field", ["weight", "bias"])
@@ -88,7 +86,7 @@ def test_integers_of_another_net_fail(exported, field):
     other = copy.copy(int8_net)
     i = next(i for i, layer in enumerate(other.layers) if layer.name.endswith("fire2.squeeze"))
     value = getattr(other.layers[i], field).copy()
-    value[0] += 0.5
+    value[0] += 50
     other.layers = [*other.layers[:i], dataclasses.replace(other.layers[i], **{field: value}), *other.layers[i + 1 :]]
-    with pytest.raises(ExportError, match="fire2.squeeze lost weights or biases"):
-        check_int8(path, net, other, *rest)
+    with pytest.raises(ExportError, match="fire2.squeeze: 8 bits move channel 0"):
+        check_int8(str(path), path.read_bytes(), net, other, *rest)

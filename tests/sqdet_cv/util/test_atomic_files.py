@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from sqdet_cv.util.atomic_files import atomic_path, write_bytes_atomically, write_text_atomically
+from sqdet_cv.util.atomic_files import atomic_path, write_all_atomically, write_bytes_atomically, write_text_atomically
 
 
 @pytest.fixture(params=[None, b"old"], ids=["new file", "old file"])
@@ -141,3 +141,19 @@ def test_an_error_names_the_file_and_not_its_temporary(tmp_path):
     with pytest.raises(OSError) as caught:
         write_bytes_atomically(tmp_path / "file" / "a.txt", b"x")
     assert caught.value.filename == str(tmp_path / "file" / "a.txt")
+
+
+@pytest.mark.parametrize("bad", ["a", "b", "c"])
+def test_files_that_belong_together_are_all_replaced_or_none(tmp_path, bad: str):
+    paths = [tmp_path / name for name in "abc"]
+    for path in paths:
+        path.write_bytes(b"old")
+    write_all_atomically(dict.fromkeys(paths, b"new"))
+    assert [path.read_bytes() for path in paths] == [b"new"] * 3
+    (tmp_path / bad).unlink()
+    (tmp_path / bad).mkdir()
+    with pytest.raises(IsADirectoryError) as caught:
+        write_all_atomically(dict.fromkeys(paths, b"newer"))
+    assert caught.value.filename == str(tmp_path / bad)
+    assert {path.read_bytes() for path in paths if path.is_file()} == {b"new"}
+    assert sorted(os.listdir(tmp_path)) == ["a", "b", "c"]
