@@ -6,7 +6,14 @@ import argparse
 from pathlib import Path
 
 from sqdet_cv.spec.classifier_spec import ClassifierSpec
-from train.checkpoints.classifier import CROP, SQUARE, center_crop_spec, squeezenet_from_weights
+from train.checkpoints.classifier import (
+    CROP,
+    SQUARE,
+    center_crop_spec,
+    squeezenet_from_exported,
+    squeezenet_from_weights,
+)
+from train.checkpoints.exported import SUFFIXES
 from train.checkpoints.native import classifier_from_checkpoint, is_classifier_checkpoint
 from train.models.squeezenet import LAYOUTS, SqueezeNet
 
@@ -19,8 +26,8 @@ from .options import size_wh
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "weights",
-        help="a checkpoint of `train classify` (.pt), an ImageNet archive (.npz, Caffe names) or a SqueezeNet's "
-        "state_dict (.pt)",
+        help="a checkpoint of `train classify` (.pt), an ImageNet archive (.npz, Caffe names), a SqueezeNet's "
+        "state_dict (.pt), or a classifier of this project (.onnx, .sqdet)",
     )
     parser.add_argument(
         "--out",
@@ -61,7 +68,9 @@ def run(args: argparse.Namespace) -> None:
 
 
 def _read_weights(args: argparse.Namespace) -> tuple[SqueezeNet, str, ClassifierSpec | None]:
-    """The net, its version, and what a checkpoint says of labels and input."""
+    """The net, its version, and what a checkpoint or an exported model says of labels and input."""
+    if Path(args.weights).suffix.lower() in SUFFIXES:
+        return squeezenet_from_exported(args.weights, args.version)
     if not is_classifier_checkpoint(args.weights):
         return *squeezenet_from_weights(args.weights, args.version), None
     net, version, trained = classifier_from_checkpoint(args.weights)
@@ -76,4 +85,5 @@ def _choose_spec(args: argparse.Namespace, classes: int, trained: ClassifierSpec
         raise ExportError(f"{args.weights}: holds no class names; give them by --labels FILE")
     labels = trained.labels if args.labels is None else read_class_names(args.labels, classes)
     input_wh = args.size or (trained.input_wh if trained else (CROP, CROP))
-    return ClassifierSpec(labels, input_wh) if args.stretch else center_crop_spec(labels, input_wh)
+    stretch = args.stretch or (trained is not None and trained.resize == "stretch")
+    return ClassifierSpec(labels, input_wh) if stretch else center_crop_spec(labels, input_wh)

@@ -36,7 +36,7 @@ def output_path(out: str | None, checkpoint: str, suffix: str) -> Path:
         ExportError: `out` has another suffix; or there is none, and the checkpoint is a released model: what is made of
             that need not belong beside it, as in the package.
     """
-    if not out and Path(checkpoint).suffix != ".pt":
+    if not out and Path(checkpoint).suffix.lower() != ".pt":
         raise ExportError(f"{checkpoint}: --out NAME{suffix} is needed; only what is made of a .pt goes beside it")
     path = Path(out) if out else Path(checkpoint).with_suffix(suffix)
     if path.suffix != suffix:

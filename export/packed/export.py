@@ -39,7 +39,7 @@ def pack_file(onnx_path: str | Path, path: str | Path | None = None) -> PackRepo
     """
     onnx_path = Path(onnx_path)
     path = Path(path) if path else onnx_path.with_suffix(SUFFIX)
-    if onnx_path.suffix != ".onnx":
+    if onnx_path.suffix.lower() != ".onnx":
         raise ExportError(f"{onnx_path}: expected an .onnx file")
     if path.suffix != SUFFIX:
         raise ExportError(f"--out {path}: expected a name that ends in {SUFFIX}")

@@ -50,12 +50,13 @@ def load_model(path: str | Path | None = None, spec_type: type[Any] = ModelSpec)
     """
     file = embedded_file(spec_type) if path is None else Path(path)
     name = f"embedded {file.name}" if path is None else str(path)
-    if file.name.endswith(".caffemodel"):
+    stem, suffix = os.path.splitext(file.name)
+    suffix = suffix.lower()  # Windows shows and copies names in capitals
+    if suffix == ".caffemodel":
         require_caffe_importer(name)
     if not file.is_file():
         what = "a folder, not a model file" if file.is_dir() else "no such model file"
         raise ModelFileError(f"{name}: {what}")
-    stem, suffix = os.path.splitext(file.name)
     spec_name = f"{stem}.json"
     data = file.read_bytes()
     if suffix == packed.SUFFIX:

@@ -11,7 +11,9 @@ import torch
 from sqdet_cv.spec.classifier_spec import ClassifierSpec
 
 from ..common.errors import TrainError
+from ..models.fuse import unfuse
 from ..models.squeezenet import LAYOUTS, SqueezeNet
+from .exported import read_arrays, read_with_spec
 from .finite import require_finite
 from .initialize import load_imagenet_archive
 
@@ -37,10 +39,10 @@ def squeezenet_from_weights(path: str | Path, version: str | None = None) -> tup
     path = Path(path)
     if not path.is_file():
         raise TrainError(f"{path}: no such file; expected an ImageNet archive (.npz) or a SqueezeNet's weights (.pt)")
-    if path.suffix == ".npz":
+    if path.suffix.lower() == ".npz":
         net, version = _empty_net(path, _archive_shapes(path), ("conv1/weights", "conv10/weights"), version)
         load_imagenet_archive(net, path)
-    elif path.suffix == ".pt":
+    elif path.suffix.lower() == ".pt":
         state = _state(path)
         shapes = {name: tuple(getattr(value, "shape", ())) for name, value in state.items()}
         net, version = _empty_net(path, shapes, ("features.conv1.weight", "conv10.weight"), version)
@@ -52,6 +54,21 @@ def squeezenet_from_weights(path: str | Path, version: str | None = None) -> tup
         raise TrainError(f"{path}: expected an ImageNet archive (.npz) or a SqueezeNet's weights (.pt)")
     require_finite(path, net.state_dict())
     return net.eval(), version
+
+
+def squeezenet_from_exported(path: str | Path, version: str | None = None) -> tuple[SqueezeNet, str, ClassifierSpec]:
+    """As `squeezenet_from_weights`, of an .onnx or .sqdet that `python -m export classifier` wrote, with its spec."""
+    path = Path(path)
+    model, spec = read_with_spec(path, ClassifierSpec)
+    arrays = read_arrays(model)
+    require_finite(path, arrays)
+    shapes = {name: tuple(value.shape) for name, value in arrays.items()}
+    net, version = _empty_net(path, shapes, ("features.conv1.weight", "conv10.weight"), version)
+    try:
+        net.load_state_dict(unfuse(arrays, net.state_dict()))
+    except (KeyError, RuntimeError) as error:
+        raise TrainError(f"{path}: not a classifier as `python -m export` writes it: {_one_line(error)}") from None
+    return net.eval(), version, spec
 
 
 def _empty_net(

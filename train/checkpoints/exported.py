@@ -11,6 +11,7 @@ import torch
 from sqdet_cv.dnn.packed import SUFFIX, unpack
 from sqdet_cv.errors import ModelFileError, SpecError
 from sqdet_cv.spec.detector_spec import ModelSpec
+from sqdet_cv.spec.json_spec import Spec
 
 from ..common.errors import TrainError
 from ..models import AnyConfig, AnyNet, FpnConfig, NetConfig
@@ -31,7 +32,7 @@ def read_exported(path: str | Path) -> tuple[onnx.ModelProto, str | None]:
     path = Path(path)
     try:
         data, spec_json = path.read_bytes(), None
-        if path.suffix == SUFFIX:
+        if path.suffix.lower() == SUFFIX:
             data, spec_json = unpack(data, str(path))
         return onnx.load_from_string(data), spec_json
     except FileNotFoundError:
@@ -40,6 +41,19 @@ def read_exported(path: str | Path) -> tuple[onnx.ModelProto, str | None]:
         raise TrainError(str(error)) from None
     except Exception as error:  # protobuf raises its own kinds
         raise TrainError(f"{path}: not an ONNX file: {error}") from None
+
+
+def read_with_spec(path: Path, spec_type: type[Spec]) -> tuple[onnx.ModelProto, Spec]:
+    """The model and its spec, which lies in a packed file, else beside it. Raises TrainError that names the file."""
+    model, spec_json = read_exported(path)
+    try:
+        if path.suffix.lower() != SUFFIX:
+            spec_json = path.with_suffix(".json").read_text(encoding="utf-8")
+        if spec_json is None:
+            raise TrainError(f"{path}: packed without a {spec_type.KIND}")
+        return model, spec_type.from_json(spec_json)
+    except (OSError, UnicodeDecodeError, SpecError) as error:
+        raise TrainError(f"{path}: its {spec_type.KIND}: {error}") from None
 
 
 def read_arrays(model: onnx.ModelProto) -> dict[str, torch.Tensor]:
@@ -59,15 +73,7 @@ def net_from_exported(path: str | Path) -> tuple[AnyNet, ModelSpec]:
             weights that are not finite.
     """
     path = Path(path)
-    model, spec_json = read_exported(path)
-    try:
-        if path.suffix != SUFFIX:
-            spec_json = path.with_suffix(".json").read_text(encoding="utf-8")
-        if spec_json is None:
-            raise TrainError(f"{path}: packed without a model spec")
-        spec = ModelSpec.from_json(spec_json)
-    except (OSError, UnicodeDecodeError, SpecError) as error:
-        raise TrainError(f"{path}: its model spec: {error}") from None
+    model, spec = read_with_spec(path, ModelSpec)
     arrays = read_arrays(model)
     require_finite(path, arrays)
     try:

@@ -54,10 +54,10 @@ def initialise(net: nn.Module, path: str | Path, labels: Sequence[str] = ()) -> 
             "(.onnx, .sqdet)"
         )
     readers = {".npz": _from_archive, ".pt": _from_checkpoint, ".onnx": _from_onnx, ".sqdet": _from_onnx}
-    if path.suffix not in readers:
+    if path.suffix.lower() not in readers:
         raise TrainError(f"{path}: --init takes {', '.join(readers)}")
     own = net.state_dict()
-    found = readers[path.suffix](path, own)
+    found = readers[path.suffix.lower()](path, own)
     if isinstance(net, SqueezeDetFpn) and labels:
         found |= _last_layers(net, found, labels, path)
     fitting = {name: value for name, value in found.items() if name in own and own[name].shape == value.shape}

@@ -74,7 +74,7 @@ def load_checkpoint(path: str | Path, formats: Sequence[str] = (FORMAT,)) -> dic
 
 def net_from_checkpoint(path: str | Path) -> tuple[AnyNet, ModelSpec]:
     """The net with its averaged (EMA) weights in evaluation mode, and its spec; also of an exported .onnx or .sqdet."""
-    if Path(path).suffix in SUFFIXES:
+    if Path(path).suffix.lower() in SUFFIXES:
         return net_from_exported(path)
     values = load_checkpoint(path)
     spec = ModelSpec.from_json(values["spec"])

@@ -39,13 +39,14 @@ def open_detector(
         TrainError: the file is missing or of no known kind, or its labels are not `labels`.
     """
     path = Path(path)
+    suffix = path.suffix.lower()
     if nms_threshold is None:
-        nms_threshold = darknet.NMS_THRESHOLD if path.suffix == ".cfg" else NMS_THRESHOLD
-    if path.suffix == ".cfg":
+        nms_threshold = darknet.NMS_THRESHOLD if suffix == ".cfg" else NMS_THRESHOLD
+    if suffix == ".cfg":
         return DarknetDetector(path, labels, score_threshold, nms_threshold)
-    if path.suffix == ".pt":
+    if suffix == ".pt":
         detector = TorchDetector(*net_from_checkpoint(path), score_threshold, nms_threshold)
-    elif path.suffix in (".onnx", ".caffemodel", ".sqdet"):
+    elif suffix in (".onnx", ".caffemodel", ".sqdet"):
         detector = Detector(path, score_threshold=score_threshold, nms_threshold=nms_threshold)
     else:
         raise TrainError(f"{path}: a detector is a .pt checkpoint, an .onnx, .caffemodel or .sqdet, or a Darknet .cfg")

@@ -67,6 +67,23 @@ RULES = {
 }
 
 
+@pytest.mark.parametrize("options", [rule[0] for rule in RULES.values()], ids=RULES)
+def test_an_exported_classifier_is_exported_again(folder: Path, options: list[str]):
+    """From both kinds of file, to the same bytes and the same spec."""
+    export("1.1", "c.onnx", *options)
+    assert main(["packed", "c.onnx"]) == 0
+    for source in ("c.onnx", "c.sqdet"):
+        assert main(["classifier", source, "--out", "again.onnx"]) == 0
+        for suffix in (".onnx", ".json"):
+            assert Path(f"again{suffix}").read_bytes() == Path(f"c{suffix}").read_bytes()
+
+
+def test_a_detector_is_no_classifier_to_export(folder: Path, capsys):
+    assert main(["classifier", str(DETECTOR), "--out", "c.onnx"]) == 2
+    assert capsys.readouterr().err.startswith(f"error: {DETECTOR}: its classifier spec: ")
+    assert not Path("c.onnx").exists()
+
+
 @pytest.mark.parametrize(("options", "spec"), RULES.values(), ids=RULES)
 @pytest.mark.parametrize("version", ["1.0", "1.1"])
 def test_classifier_says_what_pytorch_says(folder: Path, capsys, version: str, options: list[str], spec):

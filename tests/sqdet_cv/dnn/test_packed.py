@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import struct
 import tracemalloc
 import zlib
@@ -263,6 +264,14 @@ def test_a_model_without_a_usable_spec_is_refused(tmp_path, spec, said):
     path.write_bytes(File([PLAIN], spec=spec).to_bytes())
     with pytest.raises(ModelFileError, match=f"foreign.sqdet: {said}"):
         Detector(path)
+
+
+@pytest.mark.parametrize("suffix", [".SQDET", ".Onnx"])
+def test_a_suffix_counts_in_any_case(tmp_path, suffix):
+    path = tmp_path / f"X{suffix}"
+    shutil.copy(STORED if suffix == ".SQDET" else DETECTOR, path)
+    shutil.copy(DETECTOR.with_suffix(".json"), tmp_path / "X.json")
+    assert len(Detector(path)(red_and_blue_picture())) == 2
 
 
 def test_a_detector_is_no_classifier():

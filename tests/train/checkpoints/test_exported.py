@@ -49,7 +49,7 @@ CONFIGS = {
 }
 
 
-@pytest.mark.parametrize("suffix", SUFFIXES)
+@pytest.mark.parametrize("suffix", [*SUFFIXES, ".ONNX", ".SQDET"])
 @pytest.mark.parametrize("config", CONFIGS.values(), ids=CONFIGS)
 def test_an_exported_net_comes_back_whole(config: AnyConfig, suffix: str, tmp_path: Path):
     torch.manual_seed(0)
@@ -80,7 +80,7 @@ def export(net: AnyNet, folder: Path, suffix: str, crop: int = 0) -> Path:
     data = detector_model(trace(net, INPUT), spec, "convdet", crop=crop).SerializeToString()
     path = folder / f"net{suffix}"
     spec.save(path.with_suffix(".json"))
-    path.write_bytes(pack(data, spec.to_json()) if suffix == ".sqdet" else data)
+    path.write_bytes(pack(data, spec.to_json()) if suffix.lower() == ".sqdet" else data)
     return path
 
 
