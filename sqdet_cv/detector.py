@@ -31,7 +31,8 @@ HEADS = {
 
 class Detector:
     """Runs a model in cv2.dnn, for any number of threads: their forward passes take turns, since a network holds its
-    last input, and each uses all of OpenCV's threads. What threads gain by one Detector each: docs/benchmarks.md.
+    last input, and each uses all of OpenCV's threads. One Detector for each thread can give more images a second, for
+    15 to 42 MiB each (docs/benchmarks.md).
 
     Pickles and copies hold where the model lies, not its weights: they read its file again, and refuse another that
     took its place. In a forked process it goes on.
