@@ -82,6 +82,23 @@ def test_what_is_set_between_calls_does_not_disturb_other_threads():
     assert all(in_threads(work, range(30)))
 
 
+def test_winograd_set_while_others_detect():
+    detector, images = Detector(score_threshold=0.1), _images()[:5]
+    either = []  # the two methods differ in the last digits
+    for use in (True, False):
+        detector.enable_winograd(use)
+        either.append([_detect(detector, image) for image in images])
+
+    def work(i: int) -> bool:
+        if i % 4 == 3:
+            detector.enable_winograd(i % 8 == 3)
+            return True
+        found = _detect(detector, images[i % 5])
+        return any(_equal(found, answers[i % 5]) for answers in either)
+
+    assert all(in_threads(work, range(32)))
+
+
 def test_a_batch_has_one_pair_of_thresholds(monkeypatch):
     """Though another thread sets them while the net computes."""
     detector, images = Detector(score_threshold=0.05), _images()[:2]
