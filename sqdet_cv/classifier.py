@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from .dnn.model_file import load_model
+from .dnn.model_file import fingerprint, load_model, require_same
 from .dnn.preprocess import classifier_blob
 from .dnn.startup import start_model
 from .errors import ModelFileError, SqdetError
@@ -52,6 +52,7 @@ class Classifier:
         self._path, self._name = None if model is None else Path(model).absolute(), name
         self._lock = ForkSafeLock()
         self._net, self.spec = load_model(model, ClassifierSpec)
+        self._fingerprint = fingerprint(self._path, self.spec)
         if OUTPUT not in self._net.getUnconnectedOutLayersNames():
             outputs = ", ".join(self._net.getUnconnectedOutLayersNames())
             raise ModelFileError(f"{name}: its outputs are {outputs}; expected {OUTPUT}")
@@ -62,7 +63,13 @@ class Classifier:
             )
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return type(self), (self._path, self.backend.name)
+        return self._again, (self._path, self.backend.name, self._fingerprint)
+
+    @classmethod
+    def _again(cls, path: Path | None, backend: str, pickled: tuple[ClassifierSpec, int]) -> Classifier:
+        classifier = cls(path, backend)
+        require_same(classifier._name, classifier._fingerprint, pickled)
+        return classifier
 
     def __call__(self, image_bgr: np.ndarray, top: int = 5) -> list[Classification]:
         """The `top` most probable classes of one image, best first; all of them where there are fewer.

@@ -12,7 +12,7 @@ from .boxes.postprocess import NMS_THRESHOLD, SCORE_THRESHOLD, finish, select_co
 from .detections import Detections
 from .dnn import caffe as caffe_file
 from .dnn.backends import CPU
-from .dnn.model_file import load_model
+from .dnn.model_file import fingerprint, load_model, require_same
 from .dnn.preprocess import images_to_blob
 from .dnn.startup import start_model
 from .errors import BackendError, ModelFileError, SqdetError
@@ -31,10 +31,11 @@ HEADS = {
 
 class Detector:
     """Runs a model in cv2.dnn, for any number of threads: their forward passes take turns, since a network holds its
-    last input, and each uses all of OpenCV's threads. What threads gain by one Detector each: docs/benchmarks.md.
+    last input, and each uses all of OpenCV's threads. One Detector for each thread can give more images a second, for
+    15 to 42 MiB each (docs/benchmarks.md).
 
-    Pickles and copies hold where the model lies, not its weights: they read its file again. In a forked process it
-    goes on.
+    Pickles and copies hold where the model lies, not its weights: they read its file again, and refuse another that
+    took its place. In a forked process it goes on.
 
     Args:
         model: an exported `NAME.onnx` with `NAME.json` beside it, a packed `NAME.sqdet`, or with OpenCV 4 a
@@ -77,20 +78,20 @@ class Detector:
     def _open(self, model: str | Path | None) -> None:
         self._lock = ForkSafeLock()
         self._net, self.spec = load_model(model)
+        self._fingerprint = fingerprint(self._path, self.spec)
         self._is_caffe = caffe_file.is_detector(self._net)
         self._head = "convdet" if self._is_caffe else self._find_head()
         self.backend = CPU  # until `set_backend` has started another
 
     def __getstate__(self) -> dict[str, Any]:
-        own = ("_path", "_name", "_winograd", "_score_threshold", "_nms_threshold", "spec")
+        own = ("_path", "_name", "_winograd", "_score_threshold", "_nms_threshold", "_fingerprint")
         return {name: getattr(self, name) for name in own} | {"backend": self.backend.name}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        backend, spec = state.pop("backend"), state.pop("spec")
+        backend = state.pop("backend")
         self.__dict__.update(state)
         self._open(self._path)
-        if self.spec != spec:
-            raise ModelFileError(f"{self._name}: another model lies there now; expected the one that was pickled")
+        require_same(self._name, self._fingerprint, state["_fingerprint"])
         self.set_backend(backend)
         # after the first forward pass, as in the original: set before it, OpenCV's last digits differ
         if not self._winograd:
@@ -136,11 +137,12 @@ class Detector:
             check_image(image)
         if not len(images_bgr):
             return []
+        score_threshold, nms_threshold = self.score_threshold, self.nms_threshold  # one pair for the whole batch
         outputs = self.forward(images_to_blob(images_bgr, self.spec))
         found = []
         for image, *tensors in zip(images_bgr, *outputs):
-            candidates = self.candidates(tensors, self.score_threshold)
-            found.append(finish(*candidates, self.spec, image.shape[1::-1], self.nms_threshold))
+            candidates = self.candidates(tensors, score_threshold)
+            found.append(finish(*candidates, self.spec, image.shape[1::-1], nms_threshold))
         return found
 
     def stream(
@@ -232,7 +234,7 @@ class Detector:
 
 def _fraction(value: float, name: str) -> float:
     try:
-        number = float(value)
+        number = float("nan") if isinstance(value, str) else float(value)
     except (TypeError, ValueError):
         number = float("nan")
     if not 0 <= number <= 1:

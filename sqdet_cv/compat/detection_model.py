@@ -56,10 +56,8 @@ class SqueezeDetModel:
         self._backend_id, self._target_id = cv2.dnn.DNN_BACKEND_OPENCV, cv2.dnn.DNN_TARGET_CPU
         self._across_classes = False
         self._warned = False
-        self._scale = self.spec.scale
-        self._mean = self.spec.mean_bgr[::-1] if self.spec.rgb else self.spec.mean_bgr  # as set: after the swap
-        self._swap_rb = self.spec.rgb
-        self._crop = False
+        mean = self.spec.mean_bgr[::-1] if self.spec.rgb else self.spec.mean_bgr
+        self._input = _Input(self.spec.scale, mean, self.spec.rgb, crop=False)
 
     # -- the pre-processing -------------------------------------------------------------------------------------
 
@@ -85,10 +83,8 @@ class SqueezeDetModel:
         """
         if tuple(size) != (0, 0):
             self.setInputSize(size)
-        self.setInputScale(scale)
-        self.setInputMean(mean)
-        self.setInputSwapRB(swapRB)
-        self.setInputCrop(crop)
+        # at once: a thread that detects meanwhile must not get some of them
+        self._input = _Input(_scale(scale), _scalar(mean, "mean"), bool(swapRB), bool(crop))
 
     def setInputSize(self, size: Sequence[int] | int, height: int | None = None) -> SqueezeDetModel:
         """Takes (width, height), or width and height: those of the network, which has one size.
@@ -107,25 +103,22 @@ class SqueezeDetModel:
 
     def setInputScale(self, scale: float | Sequence[float]) -> SqueezeDetModel:
         """See `setInputParams`."""
-        scales = _scalar(scale, "scale")
-        if scales[0] == 0 or any(value not in (0, scales[0]) for value in scales[1:]):
-            raise SqdetError(f"scale is {scale!r}, expected one number other than 0 for all channels")
-        self._scale = scales[0]
+        self._input = self._input._replace(scale=_scale(scale))
         return self
 
     def setInputMean(self, mean: float | Sequence[float]) -> SqueezeDetModel:
         """See `setInputParams`."""
-        self._mean = _scalar(mean, "mean")
+        self._input = self._input._replace(mean=_scalar(mean, "mean"))
         return self
 
     def setInputSwapRB(self, swapRB: bool) -> SqueezeDetModel:
         """See `setInputParams`."""
-        self._swap_rb = bool(swapRB)
+        self._input = self._input._replace(swap_rb=bool(swapRB))
         return self
 
     def setInputCrop(self, crop: bool) -> SqueezeDetModel:
         """See `setInputParams`."""
-        self._crop = bool(crop)
+        self._input = self._input._replace(crop=bool(crop))
         return self
 
     # -- where and how it computes ------------------------------------------------------------------------------
@@ -169,11 +162,7 @@ class SqueezeDetModel:
         """The network's raw tensors for one frame, each with a first axis of length 1, in the order of
         `sqdet_cv.detector.HEADS`. Raises as `detect`.
         """
-        check_image(frame)
-        self._apply_backend()
-        spec = self._spec_as_set()
-        self._warn_if_contradicted(spec)
-        return tuple(self._detector.forward(images_to_blob([frame], spec, crop=self._crop)))
+        return self._forward(frame, self._input)
 
     def detect(
         self, frame: np.ndarray, confThreshold: float = 0.5, nmsThreshold: float = 0.0
@@ -195,28 +184,33 @@ class SqueezeDetModel:
             SqdetError: the frame is not such an array.
             BackendError: the backend and target that were set are no pair, are missing, or leave the work to the CPU.
         """
-        tensors = [tensor[0] for tensor in self.predict(frame)]
+        as_set, across_classes = self._input, self._across_classes  # as it was when the call began
+        tensors = [tensor[0] for tensor in self._forward(frame, as_set)]
         # cv2 keeps a confidence equal to the threshold, `candidates` only what is above
         least = np.nextafter(np.float32(confThreshold), np.float32(-np.inf))
         boxes_xyxy, class_ids, scores = self._detector.candidates(tensors, least)
-        if nmsThreshold and self._across_classes:
+        if nmsThreshold and across_classes:
             boxes_xyxy = clip_boxes(boxes_xyxy, self.spec.input_wh)  # as `finish` does
             keep = suppress(boxes_xyxy, np.zeros_like(class_ids), scores, nmsThreshold)
             boxes_xyxy, class_ids, scores = boxes_xyxy[keep], class_ids[keep], scores[keep]
-        within_classes = nmsThreshold and not self._across_classes
-        seen = _seen(frame.shape[1::-1], self.spec.input_wh, self._crop)
+        within_classes = nmsThreshold and not across_classes
+        seen = _seen(frame.shape[1::-1], self.spec.input_wh, as_set.crop)
         # no IoU is above 1
         found = finish(boxes_xyxy, class_ids, scores, self.spec, seen.size_wh, nmsThreshold if within_classes else 1.0)
         if not len(found):
             return (), (), ()
-        if not self._across_classes:
+        if not across_classes:
             found = found[np.argsort(found.class_ids, kind="stable")]
         boxes_xywh = _to_whole_pixels(found.boxes_xyxy + np.tile(seen.offset_xy, 2), frame.shape[1::-1])
         return found.class_ids.astype(np.int32), found.scores, boxes_xywh
 
-    def _spec_as_set(self) -> ModelSpec:
-        mean_bgr = self._mean[::-1] if self._swap_rb else self._mean
-        return dataclasses.replace(self.spec, scale=self._scale, mean_bgr=mean_bgr, rgb=self._swap_rb)
+    def _forward(self, frame: np.ndarray, as_set: _Input) -> tuple[np.ndarray, ...]:
+        check_image(frame)
+        self._apply_backend()
+        mean_bgr = as_set.mean[::-1] if as_set.swap_rb else as_set.mean
+        spec = dataclasses.replace(self.spec, scale=as_set.scale, mean_bgr=mean_bgr, rgb=as_set.swap_rb)
+        self._warn_if_contradicted(spec)
+        return tuple(self._detector.forward(images_to_blob([frame], spec, crop=as_set.crop)))
 
     def _apply_backend(self) -> None:
         in_use = self._detector.backend
@@ -234,6 +228,15 @@ class SqueezeDetModel:
                 "expect wrong detections; without setInput... calls it gets what it was trained with",
                 stacklevel=4,
             )
+
+
+class _Input(NamedTuple):
+    """The pre-processing as it was set; the mean in the order of the channels after the swap."""
+
+    scale: float
+    mean: tuple[float, float, float]
+    swap_rb: bool
+    crop: bool
 
 
 class _Seen(NamedTuple):
@@ -263,6 +266,13 @@ def _to_whole_pixels(boxes_xyxy: np.ndarray, frame_wh: tuple[int, int]) -> np.nd
     wh = corners[:, 2:] - corners[:, :2] + 1
     xy = np.clip(corners[:, :2], 0, frame - 1)
     return np.concatenate([xy, np.clip(wh, 1, frame - xy)], axis=1)
+
+
+def _scale(value: float | Sequence[float]) -> float:
+    scale, *others = _scalar(value, "scale")
+    if scale == 0 or any(other not in (0, scale) for other in others):
+        raise SqdetError(f"scale is {value!r}, expected one number other than 0 for all channels")
+    return scale
 
 
 def _scalar(value: float | Sequence[float], name: str) -> tuple[float, float, float]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import zlib
 from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, overload
@@ -80,6 +81,18 @@ def load_model(path: str | Path | None = None, spec_type: type[Any] = ModelSpec)
         return net, spec
     require_finite_onnx(data, name)
     return read_onnx(data, name), spec
+
+
+def fingerprint(path: Path | None, spec: Spec) -> tuple[Spec, int]:
+    """What a pickle knows a model by: the spec, and the CRC-32 of the model file; None: the embedded one."""
+    file = embedded_file(type(spec)) if path is None else path
+    return spec, zlib.crc32(file.read_bytes())
+
+
+def require_same(name: str, found: tuple[Spec, int], pickled: tuple[Spec, int]) -> None:
+    """Raises ModelFileError unless the model is the one that was pickled, by its `fingerprint`."""
+    if found != pickled:
+        raise ModelFileError(f"{name}: another model lies there now; expected the one that was pickled")
 
 
 def unpack_file(path: str | Path, onnx_path: str | Path) -> Path | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 
@@ -31,10 +32,22 @@ def log_level(level: int) -> Iterator[None]:
         yield
     finally:
         with _lock:
-            _wanted.remove(level)
-            _log.setLogLevel(max(_wanted, default=_before))
+            if level in _wanted:  # not so in a child forked within the block
+                _wanted.remove(level)
+                _log.setLogLevel(max(_wanted, default=_before))
 
 
 def quiet_opencv() -> AbstractContextManager[None]:
     """OpenCV logs nothing within the block."""
     return log_level(SILENT)
+
+
+def _start_again() -> None:
+    """In a forked child, which has none of the threads that were in a block."""
+    if _wanted:
+        _wanted.clear()
+        _log.setLogLevel(_before)
+
+
+if hasattr(os, "register_at_fork"):  # not on Windows, which does not fork
+    os.register_at_fork(after_in_child=_start_again)

@@ -59,7 +59,7 @@ def test_same_detections_as_pytorch_in_ten_images():
 
 
 @pytest.mark.parametrize("name", ["score_threshold", "nms_threshold"])
-@pytest.mark.parametrize("value", [45, -0.1, float("nan"), None, "high"], ids=str)
+@pytest.mark.parametrize("value", [45, -0.1, float("nan"), None, "high", "0.5"], ids=str)
 def test_a_threshold_set_later_is_checked(detector, name, value):
     before = getattr(detector, name)
     with pytest.raises(SqdetError, match=f"{name} is {value!r}"):

@@ -6,17 +6,21 @@ import copy
 import multiprocessing
 import os
 import pickle
+import shutil
+import sys
 import threading
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import cv2
 import numpy as np
 import pytest
 
-from sqdet_cv import Classifier, Detector, ModelFileError, ModelSpec
+from sqdet_cv import Classifier, Detector, ModelFileError, ModelSpec, SqdetError
 from sqdet_cv.compat.detection_model import SqueezeDetModel
 from sqdet_cv.util.log_level import _log
+from tests.colours import CLASSIFIER, DETECTOR
 from tests.released import PHOTOS, write_released
 
 from .threads import in_forked_child, in_threads
@@ -78,6 +82,79 @@ def test_what_is_set_between_calls_does_not_disturb_other_threads():
     assert all(in_threads(work, range(30)))
 
 
+def test_winograd_set_while_others_detect():
+    detector, images = Detector(score_threshold=0.1), _images()[:5]
+    either = []  # the two methods differ in the last digits
+    for use in (True, False):
+        detector.enable_winograd(use)
+        either.append([_detect(detector, image) for image in images])
+
+    def work(i: int) -> bool:
+        if i % 4 == 3:
+            detector.enable_winograd(i % 8 == 3)
+            return True
+        found = _detect(detector, images[i % 5])
+        return any(_equal(found, answers[i % 5]) for answers in either)
+
+    assert all(in_threads(work, range(32)))
+
+
+def test_a_batch_has_one_pair_of_thresholds(monkeypatch):
+    """Though another thread sets them while the net computes."""
+    detector, images = Detector(score_threshold=0.05), _images()[:2]
+    expected = [_detect(detector, image) for image in images]
+    forward = detector.forward
+
+    def slow_forward(blob: np.ndarray) -> list[np.ndarray]:
+        outputs = forward(blob)
+        detector.score_threshold = detector.nms_threshold = 1.0
+        return outputs
+
+    monkeypatch.setattr(detector, "forward", slow_forward)
+    found = detector.detect_batch(images[:1])
+    assert len(expected[0][2]) and _equal((found[0].boxes_xyxy, found[0].class_ids, found[0].scores), expected[0])
+
+
+def test_input_parameters_are_set_at_once(monkeypatch):
+    """A call that began before them goes on with what was set then: crop, which the boxes depend on, included."""
+    model, (image,) = SqueezeDetModel(), _images()[:1]
+    expected = _detect_as_cv2(model, image)
+    forward = model._detector.forward
+
+    def slow_forward(blob: np.ndarray) -> list[np.ndarray]:
+        outputs = forward(blob)
+        model.setInputParams(0.5, mean=(1, 2, 3), swapRB=True, crop=True)
+        model.setNmsAcrossClasses(True)
+        return outputs
+
+    monkeypatch.setattr(model._detector, "forward", slow_forward)
+    assert len(expected[0]) and _equal(_detect_as_cv2(model, image), expected)
+    with pytest.raises(SqdetError, match="mean is 'grey'"):
+        model.setInputParams(0.25, mean="grey")
+    assert model._input == (0.5, (1.0, 2.0, 3.0), True, True)  # not the scale alone
+
+
+def test_threads_that_set_parameters_never_give_half_of_them():
+    model = SqueezeDetModel()
+    pairs = [(1.0, (104.0, 117.0, 123.0), False), (0.5, (10.0, 20.0, 30.0), True)]
+    switch_interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+
+        def work(i: int) -> bool:
+            for k in range(500):
+                scale, mean, swap_rb = pairs[k % 2]
+                if i % 2:
+                    model.setInputParams(scale, mean=mean, swapRB=swap_rb)
+                elif model._input[:3] not in pairs:
+                    return False
+            return True
+
+        assert all(in_threads(work, range(8)))
+    finally:
+        sys.setswitchinterval(switch_interval)
+
+
 def test_copies_give_the_same(one):
     model, ask = one
     (image,) = _images()[:1]
@@ -105,6 +182,20 @@ def test_a_pickle_whose_model_became_another_is_refused(tmp_path):
     spec = ModelSpec.load(path.with_suffix(".json"))
     ModelSpec(spec.labels[::-1], spec.input_wh, spec.grids).save(path.with_suffix(".json"))
     with pytest.raises(ModelFileError, match="released.onnx"):
+        pickle.loads(data)
+
+
+@pytest.mark.parametrize(("kind", "stored"), [(Detector, DETECTOR), (Classifier, CLASSIFIER)])
+def test_a_pickle_whose_file_became_another_is_refused(tmp_path, kind: type, stored: Path):
+    """The spec is the same, as after more training: only the file tells."""
+    for suffix in (".onnx", ".json"):
+        shutil.copy(stored.with_suffix(suffix), tmp_path / f"m{suffix}")
+    path = tmp_path / "m.onnx"
+    data = pickle.dumps(kind(path))
+    assert pickle.loads(data).spec == kind(path).spec
+    path.write_bytes(path.read_bytes() + b"\x32\x05other")  # ModelProto.doc_string
+    kind(path)  # as good a model as before
+    with pytest.raises(ModelFileError, match=r"m\.onnx"):
         pickle.loads(data)
 
 
