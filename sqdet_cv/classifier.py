@@ -29,8 +29,8 @@ class Classifier:
     """Runs a classifier in cv2.dnn. Not thread-safe: a network holds its last input, so give each thread its own.
 
     Args:
-        model: an exported `NAME.onnx` with `NAME.json` beside it, or a packed `NAME.sqdet`; None: the one that came
-            with the package, SqueezeNet v1.0 for the 1000 ImageNet classes.
+        model: an exported `NAME.onnx` (of before 0.2: with `NAME.json` beside it) or a packed `NAME.sqdet`; None: the
+            one that came with the package, SqueezeNet v1.0 for the 1000 ImageNet classes.
         backend: as for `Detector`.
 
     Attributes:

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
-from sqdet_cv.dnn.packed import SUFFIX, unpack
-from sqdet_cv.errors import ModelFileError, SpecError
+from sqdet_cv.dnn.model_file import ModelFile, read_model_file
+from sqdet_cv.dnn.packed import SUFFIX
+from sqdet_cv.errors import ModelFileError
 from sqdet_cv.spec.detector_spec import ModelSpec
 
 from ..common.errors import TrainError
@@ -23,18 +24,13 @@ if TYPE_CHECKING:
 SUFFIXES = (".onnx", SUFFIX)
 
 
-def read_exported(path: str | Path) -> tuple[onnx.ModelProto, str | None]:
-    """The model and, where it is packed with one, its spec. Raises TrainError that names the file."""
+def read_exported(path: str | Path) -> tuple[onnx.ModelProto, ModelFile]:
+    """The model, and the file with its spec. Raises TrainError that names the file."""
     import onnx
 
-    path = Path(path)
     try:
-        data, spec_json = path.read_bytes(), None
-        if path.suffix == SUFFIX:
-            data, spec_json = unpack(data, str(path))
-        return onnx.load_from_string(data), spec_json
-    except FileNotFoundError:
-        raise TrainError(f"{path}: no such model file") from None
+        file = read_model_file(path)
+        return onnx.load_from_string(file.data), file
     except ModelFileError as error:
         raise TrainError(str(error)) from None
     except Exception as error:  # protobuf raises its own kinds
@@ -56,16 +52,11 @@ def net_from_exported(path: str | Path) -> tuple[AnyNet, ModelSpec]:
     Raises:
         TrainError: the file is missing, is not a detector that `python -m export` wrote, or is cropped or int8.
     """
-    path = Path(path)
-    model, spec_json = read_exported(path)
+    model, file = read_exported(path)
     try:
-        if path.suffix != SUFFIX:
-            spec_json = path.with_suffix(".json").read_text(encoding="utf-8")
-        if spec_json is None:
-            raise TrainError(f"{path}: packed without a model spec")
-        spec = ModelSpec.from_json(spec_json)
-    except (OSError, UnicodeDecodeError, SpecError) as error:
-        raise TrainError(f"{path}: its model spec: {error}") from None
+        spec = file.spec(ModelSpec)
+    except ModelFileError as error:
+        raise TrainError(str(error)) from None
     arrays = read_arrays(model)
     try:
         net = _config(model, arrays).build(spec.grids[0].anchors_per_cell, spec.num_classes)
