@@ -51,19 +51,17 @@ def messages(message: memoryview, number: int) -> Iterator[memoryview]:
     return (field.value for field in fields(message) if field.number == number and isinstance(field.value, memoryview))
 
 
-def text(message: memoryview, number: int) -> str:
-    """The text of the field of that number, the last one as protobuf has it; "" where there is none.
-
-    Raises:
-        ModelFileError: it is not UTF-8.
-    """
-    value = b""
-    for found in messages(message, number):
-        value = bytes(found)
+def texts(message: memoryview, number: int) -> list[str]:
+    """The text of every field of that number. Raises ModelFileError where one is not UTF-8."""
     try:
-        return value.decode("utf-8")
+        return [str(value, "utf-8") for value in messages(message, number)]
     except UnicodeDecodeError as error:
         raise ModelFileError(f"text that is not UTF-8: {error}") from None
+
+
+def text(message: memoryview, number: int) -> str:
+    """As `texts`, of one field: the last, as protobuf has it; "" where there is none."""
+    return (texts(message, number) or [""])[-1]
 
 
 def numbers(message: memoryview, number: int) -> list[int]:
