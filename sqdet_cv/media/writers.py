@@ -131,30 +131,34 @@ class VideoFile:
         raise SqdetError(f"{self._stem}: this OpenCV opens no video writer (tried mp4v and MJPG)")
 
 
+def json_entry(source: str, frame: int, image_bgr: np.ndarray, detections: Detections) -> dict[str, Any]:
+    """What was found in a frame, as types that JSON has: source, frame, width, height, detections; a detection has
+    label, class_id, score and box_xyxy in pixels."""
+    height, width = image_bgr.shape[:2]
+    found = [
+        {
+            "label": one.label,
+            "class_id": one.class_id,
+            "score": round(one.score, 4),
+            "box_xyxy": [round(value, 2) for value in one.box_xyxy],
+        }
+        for one in detections
+    ]
+    return {"source": source, "frame": frame, "width": width, "height": height, "detections": found}
+
+
 @contextmanager
 def json_recorder(target: str) -> Iterator[Recorder]:
-    """Gives `record(source, frame, image_bgr, detections)`; writes a JSON array, one object and line per frame.
+    """Gives `record(source, frame, image_bgr, detections)`; writes a JSON array, one `json_entry` and line per frame.
 
-    `target` is a path, or "-" for stdout. An object has the keys source, frame, width, height, detections; a detection
-    label, class_id, score, box_xyxy in pixels.
+    `target` is a path, or "-" for stdout.
     """
     with _text_output(target) as file:
         separator = "[\n"
 
         def record(source: str, frame: int, image_bgr: np.ndarray, detections: Detections) -> None:
             nonlocal separator
-            height, width = image_bgr.shape[:2]
-            found = [
-                {
-                    "label": one.label,
-                    "class_id": one.class_id,
-                    "score": round(one.score, 4),
-                    "box_xyxy": [round(value, 2) for value in one.box_xyxy],
-                }
-                for one in detections
-            ]
-            entry = {"source": source, "frame": frame, "width": width, "height": height, "detections": found}
-            file.write(separator + json.dumps(entry))
+            file.write(separator + json.dumps(json_entry(source, frame, image_bgr, detections)))
             separator = ",\n"
 
         yield record
