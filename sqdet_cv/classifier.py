@@ -30,8 +30,8 @@ class Classifier:
     """Runs a classifier in cv2.dnn. Threads, pickles, copies and forked processes: as for `Detector`.
 
     Args:
-        model: an exported `NAME.onnx` with `NAME.json` beside it, or a packed `NAME.sqdet`; None: the one that came
-            with the package, SqueezeNet v1.0 for the 1000 ImageNet classes.
+        model: an exported `NAME.onnx` (of before 0.2: with `NAME.json` beside it) or a packed `NAME.sqdet`; None: the
+            one that came with the package, SqueezeNet v1.0 for the 1000 ImageNet classes.
         backend: as for `Detector`.
 
     Attributes:

@@ -38,8 +38,9 @@ class Detector:
     took its place. In a forked process it goes on.
 
     Args:
-        model: an exported `NAME.onnx` with `NAME.json` beside it, a packed `NAME.sqdet`, or with OpenCV 4 a
-            `NAME.caffemodel` with `NAME.prototxt` and `NAME.json`; None: the model that came with the package.
+        model: an exported `NAME.onnx`, a packed `NAME.sqdet`, or with OpenCV 4 a `NAME.caffemodel` with
+            `NAME.prototxt` and `NAME.json`; None: the model that came with the package. An ONNX file of before 0.2
+            needs `NAME.json` too.
         score_threshold: detections score above it; in [0, 1].
         nms_threshold: of two boxes of a class whose IoU is above it only the better stays; in [0, 1].
         backend: "auto" (CUDA where it works, else the CPU), "opencv" (the CPU), or another name from

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import numpy as np
 
-from export.packed.onnx_tensors import find_tensors
 from sqdet_cv.dnn import packed
-from sqdet_cv.dnn.model_file import embedded_file
+from sqdet_cv.dnn.model_file import embedded_file, read_model_file
+from sqdet_cv.dnn.outline import onnx_outline
 from sqdet_cv.spec.detector_spec import ModelSpec
 from sqdet_cv.util.atomic_files import atomic_path
 from train.common.errors import TrainError
@@ -46,8 +46,7 @@ class Model:
         path = self.files[0]
         if path.suffix == ".cfg":
             return darknet_parameters(self.files[1].read_bytes(), str(self.files[1]))
-        data = path.read_bytes()
-        return onnx_parameters(packed.unpack(data, str(path))[0] if path.suffix == packed.SUFFIX else data)
+        return onnx_outline(read_model_file(path).data).parameters
 
 
 def darknet_parameters(weights: bytes, name: str) -> int:
@@ -59,11 +58,6 @@ def darknet_parameters(weights: bytes, name: str) -> int:
     if len(weights) <= header or (len(weights) - header) % 4:
         raise TrainError(f"{name}: {len(weights)} bytes are no Darknet weights: a header and float32 numbers")
     return (len(weights) - header) // 4
-
-
-def onnx_parameters(onnx: bytes) -> int:
-    """The numbers in all tensors but int64 ones, which are shapes."""
-    return sum((hole.stop - hole.start) // hole.item_bytes for hole in find_tensors(onnx) if hole.item_bytes < 8)
 
 
 def find_rivals(folder: Path) -> list[Model]:

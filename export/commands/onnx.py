@@ -15,7 +15,10 @@ from .options import add_common_arguments, output_path
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_common_arguments(parser)
-    parser.add_argument("--out", help="file to write; NAME.json goes beside it (default: that of a .pt with .onnx)")
+    parser.add_argument(
+        "--out",
+        help="file to write; its spec goes beside it too, NAME.json (default: that of a .pt with .onnx)",
+    )
     parser.add_argument(
         "--head",
         choices=sorted(HEADS),

@@ -11,7 +11,9 @@ from ..packed.export import pack_file
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("model", type=Path, help="any .onnx file; NAME.json beside it, the spec, goes in too")
+    parser.add_argument(
+        "model", type=Path, help="any .onnx file; its spec, inside or as NAME.json beside it, goes in too"
+    )
     parser.add_argument("--out", type=Path, help=f"file to write (default: MODEL with {SUFFIX})")
 
 

@@ -13,6 +13,7 @@ import onnx
 from onnx import TensorProto, helper, numpy_helper
 
 from sqdet_cv.classifier import OUTPUT as PROBABILITIES
+from sqdet_cv.dnn.onnx_spec import KEY
 from sqdet_cv.spec.classifier_spec import ClassifierSpec
 from sqdet_cv.spec.detector_spec import ModelSpec
 
@@ -158,7 +159,7 @@ def build_detector(
         "boxes_xyxy": [1, a, 4],
         "scores": [1, a, c],
     }
-    return finish_model(builder, f"sqdet_{head}", spec.input_wh, {name: shapes[name] for name in HEADS[head]})
+    return finish_model(builder, f"sqdet_{head}", spec, {name: shapes[name] for name in HEADS[head]})
 
 
 def classifier_model(layers: list[Layer], spec: ClassifierSpec, *, half: bool = False) -> onnx.ModelProto:
@@ -173,14 +174,14 @@ def classifier_model(layers: list[Layer], spec: ClassifierSpec, *, half: bool = 
         plane = builder.add_layer(layer)
     logits = builder.add("Flatten", [plane], "logits", axis=1)
     builder.add("Softmax", [logits], PROBABILITIES, axis=1)
-    return finish_model(builder, "squeezenet", spec.input_wh, {PROBABILITIES: [1, spec.num_classes]})
+    return finish_model(builder, "squeezenet", spec, {PROBABILITIES: [1, spec.num_classes]})
 
 
 def finish_model(
-    builder: GraphBuilder, name: str, input_wh: tuple[int, int], output_shapes: dict[str, list[int]]
+    builder: GraphBuilder, name: str, spec: ModelSpec | ClassifierSpec, output_shapes: dict[str, list[int]]
 ) -> onnx.ModelProto:
-    """The nodes as a checked model for one image of size input_wh."""
-    width, height = input_wh
+    """The nodes as a checked model for one image of the spec's size, with the spec in its metadata."""
+    width, height = spec.input_wh
     graph = helper.make_graph(
         builder.nodes,
         name,
@@ -190,6 +191,7 @@ def finish_model(
     )
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", builder.opset)], ir_version=IR_VERSION)
     model.producer_name = "sqdet-cv"
+    model.metadata_props.add(key=KEY, value=spec.to_json())
     onnx.checker.check_model(model, full_check=True)
     return model
 

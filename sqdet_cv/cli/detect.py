@@ -41,7 +41,7 @@ def add(commands: argparse._SubParsersAction) -> None:
         "--model",
         type=Path,
         metavar="PATH",
-        help="exported .onnx or .caffemodel with its .json beside it, or a .sqdet (default: the embedded model)",
+        help="exported .onnx or .sqdet, or .caffemodel with its .json beside it (default: the embedded model)",
     )
     add(
         "--score",

@@ -14,7 +14,7 @@ def add(commands: argparse._SubParsersAction) -> None:
     parser = commands.add_parser(
         "unpack",
         help="a packed model (.sqdet) back to ONNX",
-        description="Writes the ONNX file that was packed, bit for bit, and its spec if it has one.",
+        description="Writes the ONNX file that was packed, and its spec, if it has one, inside it and beside it.",
     )
     parser.set_defaults(run=run)
     parser.add_argument("packed", type=Path, metavar="NAME.sqdet", help="file of `python -m export packed`")

@@ -1,9 +1,11 @@
-"""A model on disk: an ONNX or Caffe file with its spec beside it, a packed one, or the one in the package."""
+"""A model on disk: an ONNX file with its spec inside or beside it, a packed one, a Caffe one, or the package's own."""
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import zlib
+from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, overload
@@ -20,9 +22,12 @@ from . import packed
 from .caffe import read_caffe, require_caffe_importer
 from .finite import require_finite_layers, require_finite_onnx
 from .importers import import_network
+from .onnx_spec import read_spec, with_spec
 
 if TYPE_CHECKING:
     from importlib.abc import Traversable
+
+CAFFE_SUFFIX = ".caffemodel"
 
 # In the package, by kind of model.
 EMBEDDED = {ModelSpec: "sqdet_voc.sqdet", ClassifierSpec: "squeezenet_imagenet.sqdet"}
@@ -31,6 +36,106 @@ EMBEDDED = {ModelSpec: "sqdet_voc.sqdet", ClassifierSpec: "squeezenet_imagenet.s
 def embedded_file(spec_type: type[Spec]) -> Traversable:
     """The model file of that kind in the package."""
     return resources.files("sqdet_cv") / "models" / EMBEDDED[spec_type]
+
+
+@dataclass(frozen=True)
+class ModelFile:
+    """A model file as it was read; no network is made of it yet.
+
+    Attributes:
+        file: where it lies.
+        name: what the errors call it.
+        data: the ONNX file, unpacked if it was packed, or the .caffemodel.
+        specs: the JSON texts of its spec, by where they stand: beside it, in the packed file, inside the ONNX file.
+    """
+
+    file: Path | Traversable
+    name: str
+    data: bytes
+    specs: dict[str, str]
+
+    @property
+    def is_caffe(self) -> bool:
+        """True for a .caffemodel, False for ONNX."""
+        return self.file.name.lower().endswith(CAFFE_SUFFIX)
+
+    @property
+    def spec_type(self) -> type[ModelSpec] | type[ClassifierSpec] | None:
+        """The kind of its spec; None where it has none."""
+        for text in self.specs.values():
+            return ClassifierSpec if f'"{ClassifierSpec.VERSION_KEY}"' in text else ModelSpec
+        return None
+
+    def spec(self, spec_type: type[Spec]) -> Spec:
+        """The spec. Raises ModelFileError: there is none, one is not of this kind, or two contradict each other."""
+        if not self.specs:
+            if self.file.name.lower().endswith(packed.SUFFIX):
+                what = "packed without a model spec, so that only `sqdet unpack` can use it"
+            else:
+                what = f"no model spec {_stem(self.file)}.json beside it" + ("" if self.is_caffe else ", nor inside it")
+            raise ModelFileError(f"{self.name}: {what}")
+        found = {}
+        for where, text in self.specs.items():
+            try:
+                found[where] = spec_type.from_json(text)
+            except SpecError as error:
+                raise ModelFileError(f"{self.name}: {where}: {error}") from None
+        (first, spec), *others = found.items()
+        for other, other_spec in others:
+            if names := _differences(spec, other_spec):
+                raise ModelFileError(
+                    f"{self.name}: {first} is of another model: it differs from {other} in {', '.join(names)}"
+                )
+        return spec
+
+    def network(self) -> cv2.dnn.Net:
+        """The network.
+
+        Raises:
+            ModelFileError: OpenCV cannot read it, its weights are not finite, or a .caffemodel has no .prototxt.
+        """
+        if self.is_caffe:
+            prototxt = f"{_stem(self.file)}.prototxt"
+            text = _read_beside(self.file, prototxt, self.name)
+            if text is None:
+                raise ModelFileError(f"{self.name}: no prototxt {prototxt} beside it")
+            net = read_caffe(text.encode(), self.data, self.name)
+            require_finite_layers(net, self.name)
+            return net
+        require_finite_onnx(self.data, self.name)
+        return read_onnx(self.data, self.name)
+
+
+def read_model_file(path: str | Path | None, spec_type: type[Any] = ModelSpec) -> ModelFile:
+    """Reads a file as `load_model` does, of any kind, with a spec or without; None: the embedded one.
+
+    Raises:
+        ModelFileError: it is missing, damaged, or neither ONNX, packed nor Caffe by its name.
+    """
+    file = embedded_file(spec_type) if path is None else Path(path)
+    name = f"embedded {file.name}" if path is None else str(path)
+    if not file.is_file():
+        what = "a folder, not a model file" if file.is_dir() else "no such model file"
+        raise ModelFileError(f"{name}: {what}")
+    suffix = os.path.splitext(file.name)[1].lower()  # Windows shows and copies names in capitals
+    if suffix not in (".onnx", packed.SUFFIX, CAFFE_SUFFIX):
+        raise ModelFileError(
+            f"{name}: expected an .onnx or .caffemodel file as `python -m export` writes it, or a {packed.SUFFIX} file"
+        )
+    data = file.read_bytes()
+    specs: dict[str, str | None]
+    if suffix == packed.SUFFIX:
+        data, spec_json = packed.unpack(data, name)
+        specs = {"its spec": spec_json}
+    else:
+        beside = f"{_stem(file)}.json"
+        specs = {beside: _read_beside(file, beside, name)}
+    if suffix == ".onnx":
+        try:
+            specs[f"the spec inside {file.name}"] = read_spec(data)
+        except ModelFileError as error:
+            raise ModelFileError(f"{name}: not an ONNX file, or a damaged one: {error}") from None
+    return ModelFile(file, name, data, {where: text for where, text in specs.items() if text is not None})
 
 
 @overload
@@ -42,45 +147,19 @@ def load_model(path: str | Path | None, spec_type: type[Spec]) -> tuple[cv2.dnn.
 
 
 def load_model(path: str | Path | None = None, spec_type: type[Any] = ModelSpec) -> tuple[cv2.dnn.Net, Any]:
-    """The network and spec of `NAME.onnx` with `NAME.json` beside it, of a packed `NAME.sqdet`, which holds both, or of
-    `NAME.caffemodel` with `NAME.prototxt` and `NAME.json` (OpenCV 4); None: the embedded model of the
-    kind that `spec_type` describes.
+    """The network and spec of `NAME.onnx`, which holds both (a file of before 0.2 needs `NAME.json` beside it), of a
+    packed `NAME.sqdet`, or of `NAME.caffemodel` with `NAME.prototxt` and `NAME.json` (OpenCV 4); None: the embedded
+    model of the kind that `spec_type` describes.
 
     Raises:
-        ModelFileError: a file is missing, not what it should be, or holds weights that are not finite; names the file.
+        ModelFileError: a file is missing, not what it should be, or holds weights that are not finite; or `NAME.json`
+            is another model's. It names the file.
     """
-    file = embedded_file(spec_type) if path is None else Path(path)
-    name = f"embedded {file.name}" if path is None else str(path)
-    stem, suffix = os.path.splitext(file.name)
-    suffix = suffix.lower()  # Windows shows and copies names in capitals
-    if suffix == ".caffemodel":
-        require_caffe_importer(name)
-    if not file.is_file():
-        what = "a folder, not a model file" if file.is_dir() else "no such model file"
-        raise ModelFileError(f"{name}: {what}")
-    spec_name = f"{stem}.json"
-    data = file.read_bytes()
-    if suffix == packed.SUFFIX:
-        spec_name = "its spec"
-        data, spec_json = packed.unpack(data, name)
-        if spec_json is None:
-            raise ModelFileError(f"{name}: packed without a model spec, so that only `sqdet unpack` can use it")
-    elif suffix in (".onnx", ".caffemodel"):
-        spec_json = _read_beside(file, spec_name, "model spec", name)
-    else:
-        raise ModelFileError(
-            f"{name}: expected an .onnx or .caffemodel file as `python -m export` writes it, or a {packed.SUFFIX} file"
-        )
-    try:
-        spec = spec_type.from_json(spec_json)
-    except SpecError as error:
-        raise ModelFileError(f"{name}: {spec_name}: {error}") from None
-    if suffix == ".caffemodel":
-        net = read_caffe(_read_beside(file, f"{stem}.prototxt", "prototxt", name).encode(), data, name)
-        require_finite_layers(net, name)
-        return net, spec
-    require_finite_onnx(data, name)
-    return read_onnx(data, name), spec
+    if path is not None and Path(path).suffix.lower() == CAFFE_SUFFIX:
+        require_caffe_importer(str(path))
+    model = read_model_file(path, spec_type)
+    spec = model.spec(spec_type)
+    return model.network(), spec
 
 
 def fingerprint(path: Path | None, spec: Spec) -> tuple[Spec, int]:
@@ -96,7 +175,9 @@ def require_same(name: str, found: tuple[Spec, int], pickled: tuple[Spec, int]) 
 
 
 def unpack_file(path: str | Path, onnx_path: str | Path) -> Path | None:
-    """Writes the ONNX model in a packed `.sqdet` file, bit for bit as it was packed, and its spec beside it.
+    """Writes the ONNX model in a packed `.sqdet` file, and its spec, inside it and beside it.
+
+    What `python -m export` wrote and packed comes back bit for bit; an older file, without its spec inside, gets it.
 
     Returns:
         the path of the spec, `onnx_path` with the suffix .json; None: it was packed without a spec.
@@ -111,19 +192,35 @@ def unpack_file(path: str | Path, onnx_path: str | Path) -> Path | None:
     if not path.is_file():
         raise ModelFileError(f"{path}: no such model file")
     onnx, spec_json = packed.unpack(path.read_bytes(), str(path))
+    if spec_json is not None:
+        try:
+            onnx = with_spec(onnx, spec_json)
+        except ModelFileError as error:
+            raise ModelFileError(f"{path}: not an ONNX file in it: {error}") from None
     spec_path = onnx_path.with_suffix(".json")
     spec = {} if spec_json is None else {spec_path: spec_json.encode("utf-8")}
     write_all_atomically({onnx_path: onnx} | spec)
     return spec_path if spec else None
 
 
-def _read_beside(file: Path | Traversable, beside: str, what: str, name: str) -> str:
+def _read_beside(file: Path | Traversable, beside: str, name: str) -> str | None:
+    """The text of a file beside the model; None where there is none that can be opened."""
     try:
         return Path(str(file)).with_name(beside).read_text(encoding="utf-8")
     except OSError:
-        raise ModelFileError(f"{name}: no {what} {beside} beside it") from None
+        return None
     except UnicodeDecodeError as error:
         raise ModelFileError(f"{name}: {beside}: {error}") from None
+
+
+def _stem(file: Path | Traversable) -> str:
+    return os.path.splitext(file.name)[0]
+
+
+def _differences(one: Any, other: Any) -> list[str]:
+    """The fields in which two specs differ."""
+    fields = dataclasses.fields(one)
+    return [field.name for field in fields if getattr(one, field.name) != getattr(other, field.name)]
 
 
 def read_onnx(data: bytes, name: str) -> cv2.dnn.Net:

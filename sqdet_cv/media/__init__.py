@@ -3,9 +3,9 @@
 from .annotate import FONT, draw, write_text
 from .find import find_sources
 from .pipeline import SourceResult, detect_sources
-from .sources import Frame, Source, read_image
+from .sources import Frame, Source, decode_image, read_image
 from .window import QUIT_KEYS, Window
-from .writers import VideoFile, plan_outputs, write_image
+from .writers import VideoFile, json_entry, plan_outputs, write_image
 
 __all__ = [
     "FONT",
@@ -15,9 +15,11 @@ __all__ = [
     "SourceResult",
     "VideoFile",
     "Window",
+    "decode_image",
     "detect_sources",
     "draw",
     "find_sources",
+    "json_entry",
     "plan_outputs",
     "read_image",
     "write_image",

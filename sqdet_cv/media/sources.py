@@ -200,15 +200,24 @@ def read_image(path: str | Path) -> np.ndarray:
         data = Path(path).read_bytes()  # cv2.imread cannot open every path on Windows
     except OSError as error:
         raise SourceError(f"{path}: cannot be read: {error.strerror}") from None
+    return decode_image(data, str(path))
+
+
+def decode_image(data: bytes, name: str) -> np.ndarray:
+    """As `read_image`, from the bytes of an image file; `name` is for the error.
+
+    Raises:
+        SourceError: there are none, they are damaged, or this OpenCV cannot decode them.
+    """
     if not data:
-        raise SourceError(f"{path}: the file is empty; expected an image")
+        raise SourceError(f"{name}: empty; expected an image")
     try:
         with muted_stderr():
             image_bgr = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
     except cv2.error as error:  # a header that asks for more pixels than OpenCV allows, or a codec not built in
-        raise SourceError(f"{path}: OpenCV refuses to decode it: {error_text(error)}") from None
+        raise SourceError(f"{name}: OpenCV refuses to decode it: {error_text(error)}") from None
     if image_bgr is None:
-        raise SourceError(f"{path}: damaged, or not an image that this OpenCV can decode")
+        raise SourceError(f"{name}: damaged, or not an image that this OpenCV can decode")
     return image_bgr
 
 

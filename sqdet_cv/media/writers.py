@@ -178,31 +178,35 @@ def _nothing() -> None:
     """Nobody has to know."""
 
 
+def json_entry(source: str, frame: Frame, detections: Detections) -> dict[str, Any]:
+    """What was found in a frame, as types that JSON has: source, frame, seconds, width, height, detections; a detection
+    has label, class_id, score and box_xyxy in pixels."""
+    height, width = frame.image_bgr.shape[:2]
+    found = [
+        {
+            "label": one.label,
+            "class_id": one.class_id,
+            "score": round(one.score, 4),
+            "box_xyxy": [round(value, 2) for value in one.box_xyxy],
+        }
+        for one in detections
+    ]
+    entry = {"source": source, "frame": frame.index, "seconds": round(frame.seconds, 3)}
+    return entry | {"width": width, "height": height, "detections": found}
+
+
 @contextmanager
 def json_recorder(target: str, on_gone: Callable[[], None] = _nothing) -> Iterator[Recorder]:
-    """Gives `record(source, frame, detections)`; writes a JSON array, one object and line per frame.
+    """Gives `record(source, frame, detections)`; writes a JSON array, one `json_entry` and line per frame.
 
-    `target` is a path, or "-" for stdout; `on_gone` is called where nobody reads that any more. An object has the keys
-    source, frame, seconds, width, height, detections; a detection label, class_id, score, box_xyxy in pixels.
+    `target` is a path, or "-" for stdout; `on_gone` is called where nobody reads that any more.
     """
     with _text_output(target, on_gone) as file:
         separator = "[\n"
 
         def record(source: str, frame: Frame, detections: Detections) -> None:
             nonlocal separator
-            height, width = frame.image_bgr.shape[:2]
-            found = [
-                {
-                    "label": one.label,
-                    "class_id": one.class_id,
-                    "score": round(one.score, 4),
-                    "box_xyxy": [round(value, 2) for value in one.box_xyxy],
-                }
-                for one in detections
-            ]
-            entry = {"source": source, "frame": frame.index, "seconds": round(frame.seconds, 3)}
-            entry |= {"width": width, "height": height, "detections": found}
-            file.write(separator + json.dumps(entry))
+            file.write(separator + json.dumps(json_entry(source, frame, detections)))
             separator = ",\n"
 
         yield record

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
-from sqdet_cv.dnn.packed import SUFFIX, unpack
-from sqdet_cv.errors import ModelFileError, SpecError
+from sqdet_cv.dnn.model_file import ModelFile, read_model_file
+from sqdet_cv.dnn.packed import SUFFIX
+from sqdet_cv.errors import ModelFileError
 from sqdet_cv.spec.detector_spec import ModelSpec
 from sqdet_cv.spec.json_spec import Spec
 
@@ -25,18 +26,13 @@ if TYPE_CHECKING:
 SUFFIXES = (".onnx", SUFFIX)
 
 
-def read_exported(path: str | Path) -> tuple[onnx.ModelProto, str | None]:
-    """The model and, where it is packed with one, its spec. Raises TrainError that names the file."""
+def read_exported(path: str | Path) -> tuple[onnx.ModelProto, ModelFile]:
+    """The model, and the file with its spec. Raises TrainError that names the file."""
     import onnx
 
-    path = Path(path)
     try:
-        data, spec_json = path.read_bytes(), None
-        if path.suffix.lower() == SUFFIX:
-            data, spec_json = unpack(data, str(path))
-        return onnx.load_from_string(data), spec_json
-    except FileNotFoundError:
-        raise TrainError(f"{path}: no such model file") from None
+        file = read_model_file(path)
+        return onnx.load_from_string(file.data), file
     except ModelFileError as error:
         raise TrainError(str(error)) from None
     except Exception as error:  # protobuf raises its own kinds
@@ -44,16 +40,12 @@ def read_exported(path: str | Path) -> tuple[onnx.ModelProto, str | None]:
 
 
 def read_with_spec(path: Path, spec_type: type[Spec]) -> tuple[onnx.ModelProto, Spec]:
-    """The model and its spec, which lies in a packed file, else beside it. Raises TrainError that names the file."""
-    model, spec_json = read_exported(path)
+    """The model and its spec, which lies in the file, else beside it. Raises TrainError that names the file."""
+    model, file = read_exported(path)
     try:
-        if path.suffix.lower() != SUFFIX:
-            spec_json = path.with_suffix(".json").read_text(encoding="utf-8")
-        if spec_json is None:
-            raise TrainError(f"{path}: packed without a {spec_type.KIND}")
-        return model, spec_type.from_json(spec_json)
-    except (OSError, UnicodeDecodeError, SpecError) as error:
-        raise TrainError(f"{path}: its {spec_type.KIND}: {error}") from None
+        return model, file.spec(spec_type)
+    except ModelFileError as error:
+        raise TrainError(str(error)) from None
 
 
 def read_arrays(model: onnx.ModelProto) -> dict[str, torch.Tensor]:

@@ -13,7 +13,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from sqdet_cv.errors import SpecError
+from sqdet_cv.dnn.model_file import read_model_file
+from sqdet_cv.errors import ModelFileError
 from sqdet_cv.spec.detector_spec import ModelSpec
 
 from ..common.errors import TrainError
@@ -33,9 +34,10 @@ class DenseTeacher:
     """Gives `DenseTargets` for the views of a batch.
 
     Args:
-        path: an .onnx file with NAME.json beside it, with the tensors `class_logits` (N, A, C) before the sigmoid and
-            `bins` (N, A, 4 * K): for left, top, right and bottom the logits of distances of 0 ... K - 1 strides. Its
-            constant `centres` (1, A, 2 or 4), if there is one, holds the centres of its cells.
+        path: an .onnx file with its spec inside it or as NAME.json beside it, and with the tensors `class_logits`
+            (N, A, C) before the sigmoid and `bins` (N, A, 4 * K): for left, top, right and bottom the logits of
+            distances of 0 ... K - 1 strides. Its constant `centres` (1, A, 2 or 4), if there is one, holds the centres
+            of its cells.
         labels: the student's classes; the teacher must know all of them.
 
     Raises:
@@ -46,8 +48,8 @@ class DenseTeacher:
         self.path = Path(path)
         self.graph = OnnxGraph(path, OUTPUTS).eval()
         try:
-            self.spec = ModelSpec.load(self.path.with_suffix(".json"))
-        except SpecError as error:
+            self.spec = read_model_file(path).spec(ModelSpec)
+        except ModelFileError as error:
             raise TrainError(f"--teacher {error}") from None
         if unknown := [label for label in labels if label not in self.spec.labels]:
             raise TrainError(f"--teacher {path}: knows no class called {unknown[0]!r}")

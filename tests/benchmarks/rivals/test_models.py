@@ -3,11 +3,10 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
-import onnx
 import pytest
 import torch
 
-from benchmarks.rivals.models import Model, check_models, darknet_parameters, find_ours, onnx_parameters
+from benchmarks.rivals.models import Model, check_models, darknet_parameters, find_ours
 from export.packed.writer import pack
 from tests.helpers import make_spec
 from tests.train.detectors.tiny_darknet import make_darknet
@@ -52,17 +51,6 @@ def test_a_checkpoint_is_exported_and_counted(tmp_path: Path):
     packed = tmp_path / "mine.sqdet"
     packed.write_bytes(pack(model.files[0].read_bytes(), spec.to_json()))
     assert Model("packed", True, (packed,)).parameters == model.parameters
-
-
-def test_shapes_are_no_parameters():
-    make = onnx.numpy_helper.from_array
-    tensors = [
-        make(np.ones((3, 4), np.float16), "w"),
-        make(np.ones(5, np.float32), "b"),
-        make(np.ones(9, np.int64), "s"),
-    ]
-    graph = onnx.helper.make_graph([], "g", [], [], tensors)
-    assert onnx_parameters(onnx.helper.make_model(graph).SerializeToString()) == 17
 
 
 def test_digest_is_of_the_contents(tmp_path: Path):

@@ -80,7 +80,7 @@ def test_an_exported_classifier_is_exported_again(folder: Path, options: list[st
 
 def test_a_detector_is_no_classifier_to_export(folder: Path, capsys):
     assert main(["classifier", str(DETECTOR), "--out", "c.onnx"]) == 2
-    assert capsys.readouterr().err.startswith(f"error: {DETECTOR}: its classifier spec: ")
+    assert capsys.readouterr().err.startswith(f"error: {DETECTOR}: detector.json: ")
     assert not Path("c.onnx").exists()
 
 

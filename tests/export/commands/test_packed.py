@@ -12,7 +12,9 @@ import pytest
 from export.__main__ import main
 from sqdet_cv import Classifier, Detector, ModelFileError
 from sqdet_cv.cli import main as cli
+from sqdet_cv.dnn.onnx_spec import without_spec
 from tests.colours import CLASSIFIER, DETECTOR, red_and_blue_picture
+from tests.helpers import make_spec
 
 
 @pytest.fixture(autouse=True)
@@ -53,8 +55,26 @@ def test_there_and_back():
         assert Path(f"back{suffix}").read_bytes() == Path(f"detector{suffix}").read_bytes()
 
 
+def test_the_spec_is_stored_once():
+    """A file that says what it is packs to the bytes of one that does not."""
+    assert main(["packed", "detector.onnx"]) == 0
+    Path("old.onnx").write_bytes(without_spec(Path("detector.onnx").read_bytes()))
+    shutil.copy("detector.json", "old.json")
+    assert main(["packed", "old.onnx"]) == 0
+    assert Path("old.onnx").stat().st_size < Path("detector.onnx").stat().st_size
+    assert Path("old.sqdet").read_bytes() == Path("detector.sqdet").read_bytes()
+
+
+def test_the_spec_inside_serves_where_the_json_is_lost():
+    assert main(["packed", "detector.onnx", "--out", "whole.sqdet"]) == 0
+    Path("detector.json").unlink()
+    assert main(["packed", "detector.onnx"]) == 0
+    assert Path("detector.sqdet").read_bytes() == Path("whole.sqdet").read_bytes()
+
+
 def test_a_foreign_model_packs_and_only_unpacks(capsys):
     Path("detector.json").unlink()
+    Path("detector.onnx").write_bytes(without_spec(Path("detector.onnx").read_bytes()))
     assert main(["packed", "detector.onnx"]) == 0
     assert "without a spec" in capsys.readouterr().out
     with pytest.raises(ModelFileError, match="detector.sqdet: packed without a model spec"):
@@ -66,13 +86,14 @@ def test_a_foreign_model_packs_and_only_unpacks(capsys):
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        pytest.param(["missing.onnx"], "missing.onnx: no such file", id="missing"),
+        pytest.param(["missing.onnx"], "missing.onnx: no such model file", id="missing"),
         pytest.param(["detector.json"], "detector.json: expected an .onnx file", id="other suffix"),
         pytest.param(["detector.onnx", "--out", "x.zip"], "--out x.zip: expected a name that ends in .sqdet", id="out"),
         pytest.param(["no.onnx"], "no.onnx: not an ONNX file", id="no ONNX"),
-        pytest.param(["odd.onnx"], "odd.json: the JSON is not a model spec", id="another JSON"),
+        pytest.param(["odd.onnx"], "odd.onnx: odd.json: the JSON is not a model spec", id="another JSON"),
         pytest.param(["nan.onnx"], "nan.onnx: some.weight holds NaN or infinite numbers", id="NaN"),
-        pytest.param(["bytes.onnx"], "bytes.json: 'utf-8' codec can't decode", id="no text"),
+        pytest.param(["bytes.onnx"], "bytes.onnx: bytes.json: 'utf-8' codec can't decode", id="no text"),
+        pytest.param(["swapped.onnx"], "swapped.onnx: swapped.json is of another model", id="another model's JSON"),
     ],
 )
 def test_bad_input_is_one_line_and_writes_nothing(capsys, arguments, said):
@@ -83,6 +104,8 @@ def test_bad_input_is_one_line_and_writes_nothing(capsys, arguments, said):
     for name, content in (("odd", b"{}"), ("bytes", b"\xff")):
         shutil.copy("detector.onnx", f"{name}.onnx")
         Path(f"{name}.json").write_bytes(content)
+    shutil.copy("detector.onnx", "swapped.onnx")
+    make_spec().save("swapped.json")
     assert main(["packed", *arguments]) == 2
     (line,) = capsys.readouterr().err.splitlines()
     assert line.startswith(f"error: {said}")

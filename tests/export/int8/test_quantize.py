@@ -16,6 +16,7 @@ from export.int8.quantize import Int8Builder, QuantisedConv, Quantiser, choose_q
 from export.onnx.model import HEADS, INPUT, build_detector
 from sqdet_cv import Detector, ModelSpec
 from sqdet_cv.boxes.ops import decode
+from sqdet_cv.dnn.onnx_spec import read_spec
 from tests.released import PHOTOS
 from tests.write_int8_model import tiny_detector
 from train.checkpoints.native import save_checkpoint
@@ -172,6 +173,8 @@ def test_command_writes_a_file_that_detector_runs(checkpoint, capsys, options, g
     assert "every layer is as quantised; from the float net it differs by up to" in capsys.readouterr().out
     assert ModelSpec.load("int8.json") == ModelSpec.load("float.json")
     assert ModelSpec.load("int8.json").grids[0].hw == grid_hw
+    for name in ("int8", "float"):
+        assert read_spec((checkpoint / f"{name}.onnx").read_bytes()) == (checkpoint / f"{name}.json").read_text()
     assert (checkpoint / "int8.onnx").stat().st_size < 0.3 * (checkpoint / "float.onnx").stat().st_size
     head = "decoded" if "decoded" in options else "convdet"
     assert {output.name for output in onnx.load("int8.onnx").graph.output} == set(HEADS[head])

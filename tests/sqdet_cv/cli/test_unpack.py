@@ -9,6 +9,7 @@ import pytest
 from sqdet_cv import ModelSpec
 from sqdet_cv.cli import main as cli
 from sqdet_cv.dnn import unpack, unpack_file
+from sqdet_cv.dnn.onnx_spec import read_spec, without_spec
 
 from ..dnn.test_packed import EVERYTHING, PLAIN, STORED, File
 
@@ -21,10 +22,11 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def test_onnx_and_spec(capsys):
     assert cli.main(["unpack", str(STORED), "--out", "deep/x.onnx"]) == 0
     onnx, spec_json = unpack(STORED.read_bytes(), "x")
-    assert Path("deep/x.onnx").read_bytes() == onnx and Path("deep/x.json").read_bytes() == spec_json.encode()
-    assert ModelSpec.load("deep/x.json").labels
+    written = Path("deep/x.onnx").read_bytes()
+    assert without_spec(written) == onnx and read_spec(written) == spec_json
+    assert Path("deep/x.json").read_bytes() == spec_json.encode() and ModelSpec.load("deep/x.json").labels
     out = capsys.readouterr().out
-    assert all(part in out for part in (str(Path("deep/x.onnx")), str(len(onnx)), str(Path("deep/x.json"))))
+    assert all(part in out for part in (str(Path("deep/x.onnx")), str(len(written)), str(Path("deep/x.json"))))
 
 
 def test_without_a_spec(capsys):

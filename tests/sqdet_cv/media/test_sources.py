@@ -12,7 +12,7 @@ import pytest
 
 from sqdet_cv.errors import SourceError
 from sqdet_cv.media.find import find_sources
-from sqdet_cv.media.sources import read_image
+from sqdet_cv.media.sources import decode_image, read_image
 
 
 def make_image(width=40, height=30, seed=0):
@@ -93,6 +93,14 @@ def test_image_too_large_for_opencv_is_one_line(tmp_path):
     path = tmp_path / "bomb.png"
     path.write_bytes(b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", b"") + chunk(b"IEND", b""))
     assert "bomb.png" in error_of(path)
+
+
+def test_bytes_are_decoded_as_their_file_is(tmp_path):
+    path = save(tmp_path / "a.jpg", make_image())
+    np.testing.assert_array_equal(decode_image(path.read_bytes(), "a"), read_image(path))
+    for data in (b"", b"hello", path.read_bytes()[:20]):
+        with pytest.raises(SourceError, match="^a: "):
+            decode_image(data, "a")
 
 
 def test_stderr_works_after_a_silenced_read(tmp_path, capfd):

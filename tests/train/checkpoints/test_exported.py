@@ -15,6 +15,7 @@ from export.geometry import cropped
 from export.graph.trace import trace
 from export.onnx.model import INPUT, detector_model
 from export.packed.writer import pack
+from sqdet_cv.dnn.onnx_spec import without_spec
 from sqdet_cv.spec.detector_spec import ModelSpec
 from tests.helpers import make_spec
 from tests.released import DETECTIONS, PHOTOS, SCORE_THRESHOLD, released_net
@@ -108,12 +109,18 @@ def no_number(path: Path) -> None:
     onnx.save(model, path)
 
 
+def no_spec(path: Path) -> None:
+    path.with_suffix(".json").unlink()
+    path.write_bytes(without_spec(path.read_bytes()))
+
+
 BAD = {
     "missing": (Path.unlink, "no such model file"),
     "empty": (lambda path: path.write_bytes(b""), "not a detector as"),
     "text": (lambda path: path.write_text("hello"), "not an ONNX file"),
-    "no spec": (lambda path: path.with_suffix(".json").unlink(), "its model spec: "),
-    "a spec of something else": (lambda path: path.with_suffix(".json").write_text("{}"), "its model spec: "),
+    "no spec": (no_spec, "no model spec net.json"),
+    "a spec of something else": (lambda path: path.with_suffix(".json").write_text("{}"), "net.json: "),
+    "a spec of another model": (lambda path: make_spec().save(path.with_suffix(".json")), "net.json is of another"),
     "a layer missing": (no_layer, "not a detector as .*head.fire10.squeeze.weight"),
     "a weight that is no number": (no_number, "head.fire10.squeeze.weight holds NaN or infinite"),
 }
@@ -126,6 +133,13 @@ def test_a_file_of_no_use_is_named(damage, message: str, tmp_path: Path):
     with pytest.raises(TrainError, match=message) as caught:
         net_from_checkpoint(path)
     assert str(caught.value).startswith(f"{path}: ")
+
+
+def test_the_spec_inside_serves_where_the_json_is_lost(tmp_path: Path):
+    path = export(SqueezeDet(CONFIGS["ours"], 2, 5).eval(), tmp_path, ".onnx")
+    spec = ModelSpec.load(path.with_suffix(".json"))
+    path.with_suffix(".json").unlink()
+    assert net_from_checkpoint(path)[1] == spec
 
 
 def test_a_cropped_export_is_refused(tmp_path: Path):
