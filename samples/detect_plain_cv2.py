@@ -11,7 +11,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-SCORE, NMS = 0.45, 0.4  # least score of a detection; IoU above which the weaker of two boxes of a class goes
+SCORE, NMS = 0.3, 0.4  # least score of a detection; IoU above which the weaker of two boxes of a class goes
 
 
 def main(model: str, path: str, out: str) -> None:

@@ -24,7 +24,7 @@ from sqdet_cv.media import Frame, decode_image, json_entry
 def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--model", help="exported .onnx or .sqdet (default: the embedded model)")
-    parser.add_argument("--score", type=float, default=0.45, help="least score of a detection (default: 0.45)")
+    parser.add_argument("--score", type=float, default=0.3, help="least score of a detection (default: 0.3)")
     parser.add_argument("--host", default="127.0.0.1", help="address to listen at; 0.0.0.0: any (default: 127.0.0.1)")
     parser.add_argument("--port", type=int, default=8000, help="default: 8000")
     parser.add_argument("--limit", type=float, default=16, metavar="MB", help="largest image file (default: 16)")

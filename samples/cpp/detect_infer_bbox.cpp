@@ -32,7 +32,7 @@ int main(int argc, char** argv)
     if (argc < 4 || argc > 6)
         return fail("usage: detect_infer_bbox PROTOTXT CAFFEMODEL PHOTO [THRESHOLD [ANNOTATED.png]]");
     const std::string prototxt = argv[1], caffemodel = argv[2], photo = argv[3];
-    double threshold = 0.45;
+    double threshold = 0.3;
     if (argc > 4)
     {
         char* end = nullptr;

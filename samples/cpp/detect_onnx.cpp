@@ -62,7 +62,7 @@ int main(int argc, char** argv)
     if (argc < 4 || argc > 6)
         return fail("usage: detect_onnx MODEL.onnx MODEL.json PHOTO [THRESHOLD [ANNOTATED.png]]");
     const std::string model = argv[1], json = argv[2], photo = argv[3];
-    float threshold = 0.45f;
+    float threshold = 0.3f;
     if (argc > 4)
     {
         char* end = nullptr;

@@ -178,7 +178,7 @@ def test_model_file_errors_name_the_file(model_copy, tmp_path):
 def test_spec_errors_name_the_file(model_copy):
     spec_path = model_copy.with_suffix(".json")
     spec = ModelSpec.load(spec_path)
-    spec.resized((416, 416), [(25, 25)]).save(spec_path)  # the spec of another network
+    spec.resized((416, 416), [(52, 52), (26, 26), (13, 13), (7, 7)]).save(spec_path)  # the spec of another network
     with pytest.raises(ModelFileError, match=r"released\.onnx: "):
         Detector(model_copy)
     spec_path.write_text("{}")
@@ -190,6 +190,6 @@ def test_spec_errors_name_the_file(model_copy):
 
 
 def test_embedded_model_is_small_and_knows_voc():
-    assert MODEL.stat().st_size <= 500_000
+    assert MODEL.stat().st_size <= 850_000
     _, spec = released_onnx()
     assert spec.num_classes == 20 and spec.labels[7] == "cat"

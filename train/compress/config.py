@@ -12,7 +12,6 @@ from ..common.options import option, require_at_least
 from ..data.formats.open_dataset import ANNOTATIONS_HELP
 from ..engine.config import AMP
 from ..teachers.dense import HELP as TEACHER_HELP
-from ..teachers.online import HELP as VIEW_TEACHER_HELP
 from ..trainers.detection_config import PLAIN_EPOCHS, SMALLEST, FitConfig
 
 MAX_BITS = 8
@@ -24,7 +23,7 @@ class CompressConfig:
     ...) is as it was when the checkpoint was trained."""
 
     # no recipe used another value
-    REMOVED = {"scope": "lamp", "start": "linear", "scan": "", "max_drop": 0.5}
+    REMOVED = {"scope": "lamp", "start": "linear", "scan": "", "max_drop": 0.5, "view_teacher": None}
 
     out: str = option("runs/compress", "run folder; must not hold a run already")
     data: str | None = option(
@@ -33,7 +32,6 @@ class CompressConfig:
     splits: str = option("train", "comma-separated splits to train on", aliases=("lists",))
     val: str = option("val", "split whose mAP is printed after each epoch")
     annotations: str | None = option(None, ANNOTATIONS_HELP, unset=("",))
-    view_teacher: str | None = option(None, VIEW_TEACHER_HELP, unset=("",))
     teacher: str | None = option(None, TEACHER_HELP)
     structured: float = option(
         0.0, "fraction of the filters of all Fires to remove first, so that the net is faster; 0: none"
@@ -117,7 +115,6 @@ class CompressConfig:
             splits=self.splits,
             val=self.val,
             annotations=self.annotations,
-            view_teacher=self.view_teacher,
             teacher=self.teacher,
             minutes=None,
             labels=None,

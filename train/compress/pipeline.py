@@ -26,7 +26,7 @@ from ..engine.run_folder import ARGS, create_run_folder, require_new_run
 from ..models import AnyNet
 from ..models.fuse import fuse_batchnorm, unfuse_batchnorm
 from ..models.profile import count_macs, zero_share
-from ..teachers.online import ViewTeacher
+from ..teachers.dense import DenseTeacher
 from ..trainers.detection import CALIBRATION_STEPS, load_samples
 from ..trainers.detection_config import FitConfig, trained_config
 from .bit_allocation import layer_bits
@@ -81,8 +81,8 @@ class Compress:
             load_dataset(config.data, config.splits.split(","), spec.labels, config.annotations or None)
             load_dataset(config.data, [config.val], spec.labels)
             config.fit_config(FitConfig.from_saved(trained), "prune", 1, config.lr)  # for its errors
-            if config.view_teacher:
-                ViewTeacher(config.view_teacher, spec.labels)  # for its errors
+            if config.teacher:
+                DenseTeacher(config.teacher, spec.labels)  # for its errors
         create_run_folder(run.out, config)
         save_plain(run.out / "folded.pt", folded, spec, trained)
         return run

@@ -26,7 +26,6 @@ class DetectionData(Dataset):
 
     Args:
         augment: None for the whole image, stretched, as at run time.
-        teacher: is called with each image after augmentation, and returns it with class probabilities of its own.
         with_targets: whether each anchor gets its target, which takes a third of the time; for losses that need it.
         cache: decoded images; None: each is read from its file whenever it is shown.
     """
@@ -38,13 +37,12 @@ class DetectionData(Dataset):
         augment: AugmentConfig | None,
         seed: int,
         epoch: int,
-        teacher: Callable[[LabeledImage], LabeledImage] | None = None,
         *,
         with_targets: bool = True,
         cache: ImageCache | None = None,
     ) -> None:
         self.samples, self.spec, self.augment, self.seed, self.epoch = samples, spec, augment, seed, epoch
-        self.teacher, self.with_targets, self.cache = teacher, with_targets, cache
+        self.with_targets, self.cache = with_targets, cache
 
     def __len__(self) -> int:
         return len(self.samples)
@@ -68,8 +66,6 @@ class DetectionData(Dataset):
     def __getitem__(self, key: tuple[int, int]) -> BatchRow:
         index, draw = key
         view, labelled = self.view(index, draw)
-        if self.teacher:
-            view = self.teacher(view)
         return make_row(view, labelled, self.spec, self.with_targets)
 
     def collate(self, rows: Sequence[BatchRow]) -> Batch:

@@ -36,7 +36,6 @@ from ..models import AnyNet, config_from_dict
 from ..models.batchnorm import recalibrate_batchnorm
 from ..models.engines import use_fast_stem
 from ..teachers.dense import DenseTeacher
-from ..teachers.online import ViewTeacher
 from .detection_config import FitConfig
 
 CALIBRATION_STEPS = 16  # batches for the moments of BatchNorm, where --init has none
@@ -69,7 +68,6 @@ class DetectionTrainer(Trainer):
         self.val_samples = load_dataset(config.data, [config.val], spec.labels)
         freeze(net, config.frozen)
         self.epoch_sizes = config.epoch_sizes
-        self.view_teacher = ViewTeacher(config.view_teacher, spec.labels) if config.view_teacher else None
         device = distributed.join_processes(config.device)
         self.orders = [
             epoch_order(self.samples, config.balance, config.seed, epoch) for epoch in range(len(self.epoch_sizes))
@@ -185,7 +183,6 @@ class DetectionTrainer(Trainer):
                 augment,
                 config.seed,
                 self.epoch,
-                self.view_teacher,
                 with_targets=self.losses[size].needs_targets,
                 cache=self.cache,
             )

@@ -31,7 +31,6 @@ from ..losses import (
 )
 from ..models import NETS, AnyConfig, NetConfig
 from ..teachers.dense import HELP as TEACHER_HELP
-from ..teachers.online import HELP as VIEW_TEACHER_HELP
 
 FROM_INIT = "init"  # a --net
 PLAIN_EPOCHS = "number of last epochs without mosaics, which teach that an image is full of objects"
@@ -44,12 +43,13 @@ LOSS_NAMES = ", ".join(LOSSES).replace("_", "-")
 class FitConfig(LoopConfig):
     """A whole run; saved in its checkpoints and in args.yaml of its folder."""
 
+    REMOVED = {**LoopConfig.REMOVED, "view_teacher": None}  # `teacher` says more, of more
+
     out: str = option("runs/fit", "run folder; must not hold a run already")
     data: str | None = option(None, "data set: VOC, COCO, YOLO or a plain folder; its format is detected", unset=("",))
     splits: str = option("train", "comma-separated splits to train on", aliases=("lists",))
     val: str = option("val", "split to choose the best epoch by")
     annotations: str | None = option(None, ANNOTATIONS_HELP, unset=("",))
-    view_teacher: str | None = option(None, VIEW_TEACHER_HELP, unset=("",))
     teacher: str | None = option(None, TEACHER_HELP)
     cache: str | None = option(None, CACHE_HELP)
     labels: str | None = option(None, LABELS_HELP, unset=("",))
@@ -119,8 +119,6 @@ class FitConfig(LoopConfig):
             )
         if self.cache not in (None, *PLACES):
             raise TrainError(f"--cache {self.cache}: there are {', '.join(PLACES)}")
-        if self.view_teacher and (self.loss != "sqdet" or not self.sqdet.teacher):
-            raise TrainError("--view-teacher: has an effect only with --loss sqdet, and --sqdet.teacher above 0")
 
     @property
     def epoch_sizes(self) -> list[int]:

@@ -50,7 +50,7 @@ def test_lines_for_people(plain_build, capsys):
     assert answers.pop("opencv").startswith("yes, DNN_BACKEND_OPENCV")
     assert all(answer.startswith("no, ") for answer in answers.values())
     assert "NVIDIA GPU" in answers["cuda"]
-    assert all(part in model for part in (MODEL.name, "304 x 304", "20 classes", "aeroplane"))
+    assert all(part in model for part in (MODEL.name, "256 x 256", "20 classes", "aeroplane"))
 
 
 def test_a_warning_is_one_line(plain_build, monkeypatch, capsys):

@@ -207,9 +207,9 @@ def test_mosaics_are_those_of_the_checkpoint_unless_asked_for(mosaic: float | No
 
 
 def test_each_stage_trains_as_it_was_asked_to():
-    asked = CompressConfig(data="d", size=64, plain_epochs=2, amp=True, view_teacher="a.cfg")
-    config = asked.fit_config(FitConfig(), "prune", 4, 0.01)
-    assert (config.plain_epochs, config.amp, config.view_teacher) == (2, True, "a.cfg")
+    asked = CompressConfig(data="d", size=64, plain_epochs=2, amp=True, teacher="a.onnx")
+    config = asked.fit_config(FitConfig(loss="task-aligned"), "prune", 4, 0.01)
+    assert (config.plain_epochs, config.amp, config.teacher) == (2, True, "a.onnx")
 
 
 BAD = {
@@ -226,7 +226,7 @@ BAD = {
     "frozen": ({"frozen": "conv9"}, "no backbone layer called 'conv9'"),
     "mosaic": ({"mosaic": 1.5}, "--mosaic 1.5: expected 0 to 1"),
     "plain epochs": ({"plain_epochs": -1}, "--plain-epochs -1: expected 0 or more"),
-    "view teacher": ({"view_teacher": "/nowhere.cfg"}, "/nowhere.cfg: no such file"),
+    "teacher": ({"teacher": "/nowhere.onnx"}, "--teacher: has an effect only with --loss task-aligned"),
     "size": ({"size": 16}, "--size 16: expected 32 or more"),
     "tiny budget": ({"budget": 100}, "--budget 100: with 1 bit in every layer the weights take about"),
     "device": ({"device": "abacus"}, "--device abacus: expected cpu, cuda or auto"),

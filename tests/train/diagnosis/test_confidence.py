@@ -101,7 +101,7 @@ def test_the_threshold_drawn_is_the_detectors_default(tmp_path: Path, monkeypatc
     drawn = []
     monkeypatch.setattr(confidence, "save", lambda figure, path: drawn.append(figure))
     counts = np.zeros(BINS, int)
-    counts[[44, 45]] = 1, 3  # from 0.44, and from 0.45
+    counts[[29, 30]] = 1, 3  # from 0.29, and from 0.3
     plot_confidence(tmp_path / "confidence.png", ConfidenceCounts(counts, counts), "title")
     axes = drawn[0].axes[0]
     default = inspect.signature(Detector).parameters["score_threshold"].default
