@@ -73,7 +73,7 @@ def test_cheap_layers_elsewhere_are_a_warning():
 
 
 def test_this_opencv_speaks_so():
-    """The network's 32 convolutions are recognised in what the OpenCV at hand dumps or logs."""
+    """The network's 49 convolutions are recognised in what the OpenCV at hand dumps or logs."""
     net, spec = load_model()
     with captured_log() as log:
         CPU.apply(net)
