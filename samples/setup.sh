@@ -6,10 +6,11 @@ make_environment() {
     shift
     python=${PYTHON:-python3}
     missing=""
-    "$python" -c 'import ensurepip' 2>/dev/null || missing="$missing python3-venv"
+    "$python" -c 'import ensurepip' 2>/dev/null || missing="$missing ${python##*/}-venv"
     if command -v dpkg >/dev/null; then # OpenCV's wheels link to these two; a server's Debian has neither
-        ldconfig -p | grep -q libGL.so.1 || missing="$missing libgl1"
-        ldconfig -p | grep -q libglib-2.0.so.0 || missing="$missing libglib2.0-0"
+        libraries=$(PATH="$PATH:/sbin:/usr/sbin" && ldconfig -p) # which is not in a user's PATH
+        case $libraries in *libGL.so.1*) ;; *) missing="$missing libgl1" ;; esac
+        case $libraries in *libglib-2.0.so.0*) ;; *) missing="$missing libglib2.0-0" ;; esac
     fi
     if [ -n "$missing" ]; then
         if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
