@@ -18,6 +18,7 @@ from ..detector import Detector
 from ..dnn.backends import BACKENDS
 from ..errors import SqdetError
 from ..media.find import find_sources
+from ..media.jsonl import jsonl_recorder, read_progress
 from ..media.pipeline import SourceResult, detect_sources
 from ..media.window import Window
 from ..media.writers import csv_recorder, json_recorder, plan_outputs
@@ -62,6 +63,8 @@ def add(commands: argparse._SubParsersAction) -> None:
     add("--out", type=_folder, metavar="DIR", help="write annotated images and videos here")
     add("--json", metavar="FILE", help="write detections as JSON; - for stdout")
     add("--csv", metavar="FILE", help="write detections as CSV; - for stdout")
+    add("--jsonl", metavar="FILE", help="write a line of JSON for each frame as soon as it was searched")
+    add("--resume", action="store_true", help="with --jsonl: go on with a job that was killed")
     add("--reconnect", type=_seconds, metavar="S", help="open a camera or stream that ended again after S seconds")
     add("--show", action="store_true", help="show results in a window; q or Esc ends, any other key goes on")
     add("--quiet", action="store_true", help="print errors only")
@@ -71,7 +74,14 @@ def run(arguments: argparse.Namespace) -> int:
     """Runs the command. What is wrong with the arguments is said before the first image is read."""
     _check_outputs(arguments)
     sources = find_sources(arguments.sources)
-    outputs = plan_outputs(sources, arguments.out) if arguments.out else None
+    outputs: list[Path | None] = [None] * len(sources)
+    if arguments.out:
+        outputs = list(plan_outputs(sources, arguments.out))
+    length = 0
+    if arguments.resume and os.path.exists(arguments.jsonl):
+        progress_before = read_progress(arguments.jsonl, sources)
+        left = [i for i, source in enumerate(sources) if str(source) not in progress_before.done]
+        sources, outputs, length = [sources[i] for i in left], [outputs[i] for i in left], progress_before.length
     detector = Detector(
         arguments.model, score_threshold=arguments.score, nms_threshold=arguments.nms, backend=arguments.backend
     )
@@ -88,6 +98,8 @@ def run(arguments: argparse.Namespace) -> int:
             for recorder, target in ((json_recorder, arguments.json), (csv_recorder, arguments.csv))
             if target is not None
         ]
+        if arguments.jsonl:
+            recorders.append(stack.enter_context(jsonl_recorder(arguments.jsonl, length)))
         stack.callback(progress.clear)
         results = detect_sources(
             *(detector, sources, outputs),
@@ -107,9 +119,19 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _check_outputs(arguments: argparse.Namespace) -> None:
-    targets = [target for target in (arguments.json, arguments.csv) if target is not None]
-    if len({target if target == "-" else os.path.realpath(target) for target in targets}) < len(targets):
-        raise SqdetError(f"--json and --csv both write to {arguments.json!r}; expected two targets")
+    named = {"--json": arguments.json, "--csv": arguments.csv, "--jsonl": arguments.jsonl}
+    seen: dict[str, str] = {}
+    for option, target in named.items():
+        if target is None:
+            continue
+        if not target:
+            raise SqdetError(f"{option}: an empty name; expected a file")
+        place = target if target == "-" else os.path.realpath(target)
+        if place in seen:
+            raise SqdetError(f"{seen[place]} and {option} both write to {target!r}; expected two targets")
+        seen[place] = option
+    if arguments.resume and (not arguments.jsonl or arguments.json or arguments.csv):
+        raise SqdetError("--resume: goes with --jsonl, and without --json and --csv, which would hold the rest alone")
     if arguments.out is not None and arguments.out.exists() and not arguments.out.is_dir():
         raise SqdetError(f"--out {arguments.out}: is a file; expected a folder")
 

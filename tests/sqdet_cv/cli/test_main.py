@@ -12,6 +12,7 @@ import pytest
 from sqdet_cv import Detections, SqdetError
 
 from .detect_runs import (
+    SLOW_PROGRAM,
     TIMEOUT_S,
     FakeDetector,
     all_files,
@@ -93,6 +94,51 @@ def test_a_reader_that_goes_away_ends_the_job_with_whole_files(option):
     (name,) = all_files("out")
     assert 8 <= count_frames(f"out/{name}") < 400
     assert Path("found").stat().st_size > 100
+
+
+@pytest.mark.slow
+def test_a_job_that_is_killed_goes_on(tmp_path):
+    """Killed three times in 200 images; in the end each has one line, and what was killed in a line has one too."""
+    for number in range(200):
+        save_image(f"many/{number:03}.png", 16, 12)
+    program = SLOW_PROGRAM.replace("time.sleep(0.03)", "time.sleep(0.005)")
+    for _ in range(3):
+        before = Path("found.jsonl").stat().st_size if Path("found.jsonl").exists() else 0
+        process = start("many", "--jsonl", "found.jsonl", "--resume", program=program)
+        wait_for(lambda: Path("found.jsonl").exists() and Path("found.jsonl").stat().st_size > before + 3000)  # noqa: B023
+        process.kill()
+        process.communicate(timeout=TIMEOUT_S)
+        with open("found.jsonl", "ab") as file:
+            file.write(b'{"source": "many/1')  # as where a kill cuts a line
+    assert detect("many", "--jsonl", "found.jsonl", "--resume") == 0
+    lines = [json.loads(line) for line in Path("found.jsonl").read_text().splitlines()]
+    assert [line["source"] for line in lines] == [str(Path(f"many/{number:03}.png")) for number in range(200)]
+    assert detect("many", "--jsonl", "found.jsonl", "--resume") == 0
+    assert len(Path("found.jsonl").read_text().splitlines()) == 200
+
+
+def test_a_video_that_was_killed_begins_anew():
+    video, image = save_video("clip.mp4", frames=5), save_image("z.png")
+    assert detect(video, "--jsonl", "found.jsonl") == 0
+    assert detect(image, video, "--jsonl", "found.jsonl", "--resume") == 0
+    lines = [json.loads(line) for line in Path("found.jsonl").read_text().splitlines()]
+    assert [line["source"] for line in lines] == [image, *[video] * 5]
+
+
+@pytest.mark.parametrize(
+    ("options", "named"),
+    [
+        (["--resume"], "--resume"),
+        (["--resume", "--jsonl", "f", "--json", "g"], "--resume"),
+        (["--jsonl", "other", "--resume"], "other: line 1"),
+        (["--jsonl", "f", "--csv", "f"], "--jsonl"),
+        (["--jsonl", ""], "--jsonl"),
+    ],
+)
+def test_what_cannot_be_resumed_is_said(capsys, options, named):
+    Path("other").write_text("hello\n")
+    assert detect(save_image("a.png"), *options) == 2
+    assert named in capsys.readouterr().err and Path("other").read_text() == "hello\n"
 
 
 def test_progress_of_a_video_on_a_terminal(monkeypatch, capsys):
