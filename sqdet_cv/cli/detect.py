@@ -37,7 +37,12 @@ def add(commands: argparse._SubParsersAction) -> None:
     )
     parser.set_defaults(run=run)
     add = parser.add_argument
-    add("sources", nargs="+", metavar="SOURCE", help="image, folder, glob, video, camera number or stream URL")
+    add(
+        "sources",
+        nargs="+",
+        metavar="SOURCE",
+        help="image, folder, glob, video, camera number or stream URL; - for an image from stdin",
+    )
     add(
         "--model",
         type=Path,

@@ -31,7 +31,7 @@ def find_sources(arguments: Iterable[str]) -> list[Source]:
     """The sources that the arguments of a command line stand for: each file once, in the order given, folders sorted.
 
     Opens nothing. A folder is searched with all its sub-folders; files and folders that begin with a dot are left
-    out. Digits are a camera number; a file called "0" is "./0".
+    out. Digits are a camera number, "-" an image from standard input; a file called "0" is "./0".
 
     Raises:
         SourceError: a file is missing or empty, or a folder or glob has no images or videos.
@@ -50,6 +50,8 @@ def find_sources(arguments: Iterable[str]) -> list[Source]:
 def _expand(argument: str) -> list[Source]:
     if not argument:  # a shell variable that is not set; Path would take it for the current folder
         raise SourceError(f"an empty name; expected {EXPECTED}")
+    if argument == "-":
+        return [Source("-", "stdin", is_still=True)]
     if argument.isascii() and argument.isdigit() and len(argument) < 6:  # a date is the name of a file
         return [Source(int(argument), f"camera-{int(argument)}", is_still=False)]
     if is_url(argument):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+import sys
 import time
 from collections.abc import Callable, Generator
 from dataclasses import dataclass
@@ -188,7 +189,8 @@ class Source:
 
 
 def read_image(path: str | Path) -> np.ndarray:
-    """An image file as (H, W, 3) uint8 BGR, turned upright as its EXIF says; grey, 16 bit and alpha are converted.
+    """An image file, or standard input for "-", as (H, W, 3) uint8 BGR, turned upright as its EXIF says; grey, 16 bit
+    and alpha are converted.
 
     Raises:
         SourceError: the file is missing, empty or damaged, or this OpenCV cannot decode it; names the file.
@@ -196,6 +198,8 @@ def read_image(path: str | Path) -> np.ndarray:
     >>> read_image("cat.jpg").shape  # doctest: +SKIP
     (480, 640, 3)
     """
+    if str(path) == "-":
+        return decode_image(sys.stdin.buffer.read(), "standard input")
     try:
         data = Path(path).read_bytes()  # cv2.imread cannot open every path on Windows
     except OSError as error:

@@ -1,6 +1,7 @@
 """The files that `sqdet detect` writes: images, videos, JSON, CSV."""
 
 import csv
+import io
 import json
 import sys
 from pathlib import Path
@@ -139,6 +140,16 @@ def test_names_that_are_not_utf8(capsys):
     assert "ter.avi" in error and "UTF-8" in error
     assert detect(save_mjpg("clip.avi", frames=2), "--out", "o\udcf6") == 2
     assert detect("clip.avi", "--out", "good") == 0
+
+
+def test_an_image_from_standard_input(monkeypatch, capsys):
+    data = Path(save_image("котик.png")).read_bytes()
+    for given, code in ((data, 0), (b"", 2), (b"hello", 2)):
+        monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(given)))
+        assert detect("-", "--out", "out") == code
+        out, err = capsys.readouterr()
+        assert ("2 cat" in out, "standard input" in err) == (code == 0, code == 2)
+    assert all_files("out") == ["stdin.png"]
 
 
 def test_csv_of_an_image():
